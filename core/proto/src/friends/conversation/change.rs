@@ -1,0 +1,214 @@
+//! What a conversation asks the store to do, all or nothing, and what the store answers.
+//!
+//! A [`Batch`] is applied in one transaction. Batches of one conversation are applied in the order they were put
+//! out; once one fails, those after it must not be applied, and the conversation is made anew from the store.
+
+use crate::friends::message::{End, Epoch, Lane, Message, MessageId, Position, Refusal};
+use crate::time::Timestamp;
+
+/// One step of a [`Batch`]. The comment at each step is the contract of every store: the SQLite one and the model
+/// the simulator uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A new message goes to the end of the outbox, with or without a position. Always answers
+    /// [`Outcome::Done`]; whoever puts this out has made sure that the id is new.
+    Queue(Outgoing),
+    /// The message in the outbox gets a position. If it is there no more (cancelled in between), a void is kept
+    /// at the position instead and the answer is [`Outcome::Gone`].
+    Assign {
+        /// The message.
+        id: MessageId,
+        /// Its lane.
+        lane: Lane,
+        /// The current epoch.
+        epoch: Epoch,
+        /// The number in the lane; the lane's next number becomes `seq + 1`.
+        seq: u64,
+    },
+    /// A new sending epoch: every message in the outbox loses its position, voids vanish, each lane's next number
+    /// is 0 again. Stopped lanes stay stopped.
+    Renumber(Epoch),
+    /// The message has ended and leaves the outbox; its state is kept and a durable `delivery` event is written.
+    /// [`Outcome::Gone`] if it is not in the outbox.
+    Done {
+        /// The message.
+        id: MessageId,
+        /// How it ended.
+        end: End,
+    },
+    /// As `Done`, but its position was given and must still be told to the friend: a void stays at it.
+    Void {
+        /// The message.
+        id: MessageId,
+        /// How it ended.
+        end: End,
+    },
+    /// Voids of the lane below this number are known to the friend and are deleted.
+    DropVoids {
+        /// The lane.
+        lane: Lane,
+        /// Every void with a smaller number goes.
+        below: u64,
+    },
+    /// The message leaves the outbox as [`End::Cancelled`] with a `delivery` event, if it has no position
+    /// ([`Outcome::Done`]). [`Outcome::TooLate`] if it has one, [`Outcome::Gone`] if it is not in the outbox.
+    Cancel(MessageId),
+    /// The friend refused the message for good: the lane stops, and a durable `lane_stopped` event is written.
+    Stop {
+        /// The lane.
+        lane: Lane,
+        /// The message that was refused.
+        id: MessageId,
+        /// Why.
+        why: Refusal,
+    },
+    /// The lane goes on.
+    Start(Lane),
+    /// A message came. If its id is remembered for this friend: [`Outcome::Duplicate`], nothing is kept. Otherwise
+    /// if `fresh`, message, id and position are kept, unseen by the host until a [`Change::Watermark`] passes the
+    /// position: [`Outcome::New`]. Otherwise, [`Outcome::Conflict`] and nothing is kept.
+    Receive {
+        /// Where the friend says it stands.
+        position: Position,
+        /// The message.
+        message: Message,
+        /// When it came, by our clock.
+        received: Timestamp,
+        /// Whether the position is at or above the watermark and empty.
+        fresh: bool,
+    },
+    /// Every position of the friend's lane below `next.seq` is settled. Kept messages below it are shown to the
+    /// host in the order of their positions: a durable `message` event each.
+    Watermark {
+        /// Device, epoch and lane; `seq` is the first number that is not settled.
+        next: Position,
+    },
+    /// The friend's epoch is retired: its watermarks may be forgotten. It has no message that was not shown.
+    Retire {
+        /// The friend's device.
+        device: u32,
+        /// The epoch.
+        epoch: Epoch,
+    },
+}
+
+/// A list of changes that are applied all or none.
+pub type Batch = Vec<Change>;
+
+/// What the store answers to one [`Change`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Applied.
+    Done,
+    /// There was nothing to apply it to.
+    Gone,
+    /// The message has a position already, so it may be on its way.
+    TooLate,
+    /// The message is new and kept.
+    New,
+    /// Its id is remembered.
+    Duplicate,
+    /// Its position was settled by another message.
+    Conflict,
+}
+
+/// A message on its way out, as it stands in the outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The message.
+    pub message: Message,
+    /// Its lane.
+    pub lane: Lane,
+    /// When the host's time to live ends it.
+    pub expires: Option<Timestamp>,
+    /// Epoch and number, once given.
+    pub position: Option<(Epoch, u64)>,
+}
+
+/// One row of the outbox, read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OutboxItem {
+    /// A message to send.
+    Message(Outgoing),
+    /// A position that must be told as void.
+    Void {
+        /// The lane.
+        lane: Lane,
+        /// The epoch.
+        epoch: Epoch,
+        /// The number.
+        seq: u64,
+    },
+}
+
+/// What to read from the outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// Rows after `after` in the order they were queued, those of `skip` lanes left out, until `messages` rows or
+    /// `bytes` of [`Message::cost`] are reached (at least one row is always given).
+    Next {
+        /// The last row seen; 0 for the start.
+        after: u64,
+        /// At most so many rows.
+        messages: usize,
+        /// About so many bytes.
+        bytes: u64,
+        /// Lanes to leave out.
+        skip: Vec<Lane>,
+    },
+    /// Messages whose time to live ended at or before this instant, at most `messages`.
+    Expired {
+        /// The instant.
+        at: Timestamp,
+        /// At most so many rows.
+        messages: usize,
+    },
+}
+
+/// The answer to a [`Query`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// Row number and content, ascending.
+    pub rows: Vec<(u64, OutboxItem)>,
+    /// Whether rows that fit the query were left out.
+    pub more: bool,
+    /// The earliest end of a time to live among all messages of this friend's outbox.
+    pub next_expiry: Option<Timestamp>,
+}
+
+/// What a conversation is made from when a store is opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Saved {
+    /// The sending epoch; none before the first message.
+    pub epoch: Option<Epoch>,
+    /// The lanes we send on.
+    pub lanes_out: Vec<LaneOut>,
+    /// How many messages are in the outbox.
+    pub queued_messages: u64,
+    /// Their [`Message::cost`].
+    pub queued_bytes: u64,
+    /// The earliest end of a time to live in the outbox.
+    pub next_expiry: Option<Timestamp>,
+    /// The friend's lanes, those of the least recently used epoch first.
+    pub lanes_in: Vec<LaneIn>,
+}
+
+/// A lane we send on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneOut {
+    /// Its number.
+    pub lane: Lane,
+    /// The next number to give in the current epoch.
+    pub next: u64,
+    /// The message that stopped it, and why.
+    pub stopped: Option<(MessageId, Refusal)>,
+}
+
+/// A lane the friend sends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaneIn {
+    /// Device, epoch and lane; `seq` is the watermark.
+    pub next: Position,
+    /// Messages kept above the watermark.
+    pub held: Vec<(u64, MessageId)>,
+}
