@@ -26,7 +26,8 @@ pub struct OsEntropy;
 
 impl Entropy for OsEntropy {
     fn fill(&mut self, out: &mut [u8]) -> Result<()> {
-        getrandom::fill(out).map_err(|e| Error::new(ErrorKind::Io, format!("the system gives no random bytes: {e}")))
+        getrandom::fill(out)
+            .map_err(|e| Error::new(ErrorKind::Io, format!("the system gives no random bytes: {e}")))
     }
 }
 

@@ -1,12 +1,10 @@
-//! The person, the device, and the certificate that joins them.
-use std::fmt;
+//! The person, the device, and the certificate that joins them. What friends derive from each other's keys is in
+//! [`crate::friends`].
 
-/// A person: the compressed secp256k1 public key, 33 bytes. Always a valid point.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PersonId([u8; 33]);
+pub mod certificate;
+pub mod device;
+pub mod person;
 
-impl fmt::Debug for PersonId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PersonId")
-    }
-}
+pub use certificate::Certificate;
+pub use device::{DeviceKey, DevicePublic};
+pub use person::{Identity, PersonId};

@@ -8,13 +8,14 @@
 //! | where | what |
 //! |---|---|
 //! | [`error`] | the one table of error kinds |
-//! | [`time`], [`entropy`] | the injected clock reading and randomness |
+//! | [`time`], [`clock`], [`entropy`] | readings of the clock, whether to believe them, and randomness, all handed in |
 //! | [`wire`] | the codec of our own messages: CBOR records, unknown critical fields refused |
 //! | [`crypto`] | thin, typed wrappers over HKDF, HMAC and AES-GCM |
 //! | [`identity`] | the person, the device, and the certificate that joins them |
 //! | [`friends`] | invites, pair secrets, the door, the knock, messages and conversations |
 #![forbid(unsafe_code)]
 
+pub mod clock;
 pub mod crypto;
 pub mod entropy;
 pub mod error;

@@ -1,4 +1,450 @@
-//! A conversation with one friend: outbox, window, receipts, order, epochs. See [`change`] for what it asks of a
-//! store.
+//! A conversation with one friend, without input or output: outbox, window, receipts, order, epochs.
+//!
+//! The machine is driven by whoever owns it: [`Conversation::handle`] takes an [`Input`] and the time and puts out
+//! [`Output`]s; [`Conversation::deadline`] says when to call again with [`Input::Tick`]. It holds no more than a
+//! window of messages; the rest stays in the store ([`change`] says what it asks of it). What it says and hears is
+//! a [`Frame`].
+//!
+//! ```text
+//!   host --Send--> Commit(Queue) --Committed--> Sent        friend --Message--> Commit(Receive, Watermark)
+//!                        |                                                            |
+//!                        +--> Transmit(Message) ... Receipt <---- Transmit(Receipt) <-+-- Committed
+//!                                                      |
+//!                                             Commit(Done: Delivered)
+//! ```
+//!
+//! Rules that the promises rest on:
+//! - a position is committed before it is transmitted, and body and position before they are receipted;
+//! - a message leaves the outbox only for a receipt, a cancel before its first transmission, the host's own time to
+//!   live, or a refusal that the host skipped;
+//! - nothing is transmitted on a link before the friend's opening receipts came, so that two stores that disagree
+//!   about the past (a restored backup, a clone) find out first and start a new epoch.
+//!
+//! When a commit fails, the owner drops the machine and makes a new one from the store: nothing in here is worth
+//! more than what is on disk.
 
 pub mod change;
+mod inbox;
+mod outbox;
+#[cfg(test)]
+mod tests;
+
+use crate::entropy::Entropy;
+use crate::error::{Error, ErrorKind, Result};
+use crate::friends::frame::Frame;
+use crate::friends::message::{Epoch, Lane, MAX_BODY, MessageId, Position, Refusal};
+use crate::time::Timestamp;
+use crate::wire::Bytes;
+use change::{Batch, Loaded, Outcome, Outgoing, Query, Saved};
+use inbox::Inbox;
+use outbox::Outbox;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Limits and times of a conversation.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Our device number.
+    pub device: u32,
+    /// Most messages in the outbox.
+    pub queue_messages: u64,
+    /// Most bytes in the outbox ([`Message::cost`](super::message::Message::cost)).
+    pub queue_bytes: u64,
+    /// Most lanes either side may use.
+    pub lanes: usize,
+    /// Largest body we take from the friend.
+    pub largest_body: usize,
+    /// Most messages transmitted and not receipted.
+    pub window_messages: usize,
+    /// Most bytes transmitted and not receipted.
+    pub window_bytes: u64,
+    /// Most messages of the friend kept above a watermark.
+    pub held: usize,
+    /// Most epochs of the friend that are remembered.
+    pub epochs: usize,
+    /// Longest time a receipt waits for more to say.
+    pub receipt_delay: Duration,
+    /// Receipt at once when so many messages wait for it.
+    pub receipt_after: usize,
+    /// First and longest wait before transmitting again on a link that lives.
+    pub retransmit: (Duration, Duration),
+    /// Longest wait for the friend's opening receipts.
+    pub opening: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            device: 0,
+            queue_messages: 100_000,
+            queue_bytes: 256 << 20,
+            lanes: 1_024,
+            largest_body: MAX_BODY,
+            window_messages: 256,
+            window_bytes: 1 << 20,
+            held: 512,
+            epochs: 64,
+            receipt_delay: Duration::from_millis(20),
+            receipt_after: 32,
+            retransmit: (Duration::from_secs(10), Duration::from_secs(300)),
+            opening: Duration::from_secs(20),
+        }
+    }
+}
+
+/// Names one link to the owner. Never reused within a run.
+pub type LinkId = u64;
+
+/// What happens to a conversation.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The host sends. The owner has called [`Conversation::admit`] and made sure that the id is new.
+    Send(Outgoing),
+    /// The host says something for now only.
+    Transient(Bytes),
+    /// The host takes back a message of this [`Message::cost`](super::message::Message::cost).
+    Cancel(MessageId, u64),
+    /// The host wants the refused message of a stopped lane tried again.
+    Retry(Lane),
+    /// The host gives up the refused message of a stopped lane.
+    Skip(Lane),
+    /// A proven link is there. It replaces any other.
+    LinkUp(LinkId),
+    /// The link is gone.
+    LinkDown(LinkId),
+    /// The friend said something.
+    Frame(LinkId, Frame),
+    /// The batch of this number was committed; one outcome for each of its changes.
+    Committed(u64, Vec<Outcome>),
+    /// The answer to the last [`Output::Load`].
+    Loaded(Loaded),
+    /// Whether the host's inbox is full.
+    InboxFull(bool),
+    /// Whether the wall clock is confirmed, so that times to live may end messages.
+    ClockTrusted(bool),
+    /// A deadline came.
+    Tick,
+}
+
+/// What a conversation wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Apply the batch, after all earlier ones, and answer [`Input::Committed`]. If it fails, drop this machine.
+    Commit(u64, Batch),
+    /// Read from the outbox, after all earlier batches were applied, and answer [`Input::Loaded`].
+    Load(Query),
+    /// Say this on the link; what is urgent overtakes what is not.
+    Transmit {
+        /// The link.
+        link: LinkId,
+        /// What to say.
+        frame: Frame,
+        /// Receipts and transient messages go first.
+        urgent: bool,
+    },
+    /// End this link: the friend broke a rule, or says nothing.
+    Close(LinkId, &'static str),
+    /// The message is committed.
+    Sent(MessageId),
+    /// The answer to [`Input::Cancel`].
+    Cancelled(MessageId, Outcome),
+    /// The answer to [`Input::Retry`] and [`Input::Skip`]: whether the lane was stopped.
+    Started(Lane, bool),
+    /// The friend says something for now only.
+    Transient(Bytes),
+    /// Durable events were written.
+    Events,
+    /// A lane stopped (the durable event is written).
+    Stopped(Lane, MessageId, Refusal),
+    /// The friend's numbering or ours goes back behind what was receipted: a restored backup or a clone.
+    Rollback {
+        /// Ours (`true`) or the friend's.
+        own: bool,
+    },
+}
+
+/// A snapshot for lists and debug screens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Messages in the outbox.
+    pub queued_messages: u64,
+    /// Their cost in bytes.
+    pub queued_bytes: u64,
+    /// Messages transmitted and not receipted.
+    pub in_flight: usize,
+    /// Whether a link is up and open for messages.
+    pub open: bool,
+}
+
+/// Stands in the refusal of a void.
+const NO_MESSAGE: MessageId = MessageId([0; 16]);
+
+/// A number we gave: epoch, lane, number.
+type Place = (Epoch, Lane, u64);
+
+/// What is to be done once a batch is committed.
+#[derive(Debug)]
+enum After {
+    Nothing,
+    Sent(MessageId),
+    Queued(MessageId, Place),
+    Assigned(Place),
+    Cancelled(MessageId, u64),
+    Started(Lane),
+    Stopped(Lane, MessageId, Refusal),
+    /// A message of this cost has left the outbox.
+    Ended(u64),
+    /// As `Ended`, for its time to live.
+    Expired(MessageId, u64),
+    Received(Position, MessageId),
+    Settled(Position),
+}
+
+/// One conversation. See the module.
+pub struct Conversation {
+    config: Config,
+    out: Outbox,
+    inn: Inbox,
+    link: Option<LinkId>,
+    /// The opening receipts of this link wait for this batch.
+    opening_after: Option<u64>,
+    next_batch: u64,
+    pending: VecDeque<(u64, Vec<After>)>,
+    now: Timestamp,
+    entropy: Box<dyn Entropy>,
+}
+
+impl Conversation {
+    /// Goes on from what the store holds.
+    pub fn new(config: Config, saved: Saved, entropy: Box<dyn Entropy>, now: Timestamp) -> Conversation {
+        let out = Outbox::new(&saved);
+        let inn = Inbox::new(saved);
+        let (next_batch, pending) = (0, VecDeque::new());
+        Conversation { config, out, inn, link: None, opening_after: None, next_batch, pending, now, entropy }
+    }
+
+    /// Whether [`Input::Send`] with this message may follow: [`ErrorKind::TooLarge`], [`ErrorKind::QueueFull`] or
+    /// [`ErrorKind::InvalidArgument`] (too many lanes) if not.
+    pub fn admit(&self, message: &Outgoing) -> Result<()> {
+        message.message.check()?;
+        let (messages, bytes) = self.out.queued();
+        if messages >= self.config.queue_messages || bytes + message.message.cost() > self.config.queue_bytes
+        {
+            return Err(Error::new(
+                ErrorKind::QueueFull,
+                format!(
+                    "{messages} messages ({bytes} bytes) wait for this friend, and no more than {} ({} bytes) may; \
+                     wait until some are delivered",
+                    self.config.queue_messages, self.config.queue_bytes
+                ),
+            ));
+        }
+        if self.out.lanes() >= self.config.lanes && !self.out.has_lane(message.lane) {
+            return Err(Error::invalid(format!("no more than {} lanes to one friend", self.config.lanes)));
+        }
+        Ok(())
+    }
+
+    /// Takes an input at the time `now`; appends what is wanted to `out`.
+    pub fn handle(&mut self, input: Input, now: Timestamp, out: &mut Vec<Output>) {
+        if now < self.now {
+            // The clock was set back. Timers count from now on, and wait no longer than they would have.
+            self.out.clock_set_back(now, &self.config);
+            self.inn.clock_set_back(now, &self.config);
+        }
+        self.now = now;
+        match input {
+            Input::Send(message) => self.send(message, out),
+            Input::Transient(body) => {
+                if let Some(link) = self.link {
+                    out.push(Output::Transmit { link, frame: Frame::Transient(body), urgent: true });
+                }
+            }
+            Input::Cancel(id, cost) => {
+                self.out.cancelling(id);
+                self.commit(vec![(change::Change::Cancel(id), After::Cancelled(id, cost))], out);
+            }
+            Input::Retry(lane) => self.restart(lane, false, out),
+            Input::Skip(lane) => self.restart(lane, true, out),
+            Input::LinkUp(link) => self.link_up(link, out),
+            Input::LinkDown(link) => {
+                if self.link == Some(link) {
+                    self.link = None;
+                    self.opening_after = None;
+                    self.out.link_down();
+                    self.inn.link_down();
+                }
+            }
+            Input::Frame(link, frame) => {
+                // What an earlier link still delivers is said again on this one if it matters.
+                if self.link == Some(link) {
+                    self.frame(link, frame, out);
+                }
+            }
+            Input::Committed(number, outcomes) => self.committed(number, &outcomes, out),
+            Input::Loaded(loaded) => self.loaded(loaded, out),
+            Input::InboxFull(full) => {
+                if self.inn.set_full(full)
+                    && let Some(link) = self.link
+                {
+                    out.push(Output::Transmit { link, frame: Frame::Full(full), urgent: true });
+                }
+            }
+            Input::ClockTrusted(trusted) => self.out.clock_trusted = trusted,
+            Input::Tick => {}
+        }
+        self.run_timers(out);
+        self.fill_window(out);
+    }
+
+    /// When to call [`Conversation::handle`] with [`Input::Tick`] at the latest.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        // A receipt that has no way to go yet would come due again and again.
+        let receipt = self.inn.deadline().filter(|_| self.receipt_link().is_some());
+        [self.out.deadline(&self.config, self.link.is_some()), receipt].into_iter().flatten().min()
+    }
+
+    /// How things stand.
+    pub fn stats(&self) -> Stats {
+        let (queued_messages, queued_bytes) = self.out.queued();
+        Stats { queued_messages, queued_bytes, in_flight: self.out.in_flight(), open: self.out.open }
+    }
+
+    /// Our sending epoch, for the Hello.
+    pub fn epoch(&self) -> Option<Epoch> {
+        self.out.epoch
+    }
+
+    /// Positions for the Hello, at most `limit`: the watermarks of the friend's lanes, the latest epoch first.
+    pub fn positions(&self, limit: usize) -> Vec<Position> {
+        self.inn.positions(limit)
+    }
+
+    fn link_up(&mut self, link: LinkId, out: &mut Vec<Output>) {
+        self.link = Some(link);
+        self.out.link_up(self.now);
+        self.inn.link_up();
+        // What came on an earlier link and is not committed yet belongs into the opening receipts: a friend whose
+        // store is an older one would otherwise give its numbers to other messages.
+        self.opening_after = self.pending.back().map(|(number, _)| *number);
+        self.say_opening(out);
+    }
+
+    fn say_opening(&mut self, out: &mut Vec<Output>) {
+        let Some(link) = self.receipt_link() else { return };
+        for receipt in self.inn.opening() {
+            out.push(Output::Transmit { link, frame: Frame::Receipt(receipt), urgent: true });
+        }
+        if self.inn.full {
+            out.push(Output::Transmit { link, frame: Frame::Full(true), urgent: true });
+        }
+    }
+
+    /// The link, once it is open for receipts.
+    fn receipt_link(&self) -> Option<LinkId> {
+        self.link.filter(|_| self.opening_after.is_none())
+    }
+
+    fn frame(&mut self, link: LinkId, frame: Frame, out: &mut Vec<Output>) {
+        match frame {
+            Frame::Message { position, message, .. } => self.message(position, message, out),
+            Frame::Void(position) => self.void(position, out),
+            Frame::Receipt(receipt) => self.receipt(&receipt, out),
+            Frame::Refuse { position, id, why } => self.refused(position, id, why, out),
+            Frame::Conflict(position) => self.conflict(position, out),
+            Frame::Transient(body) => out.push(Output::Transient(body)),
+            Frame::Full(full) => self.out.friend_full(full, self.now, &self.config),
+            // Addresses are the owner's business; it looks at them before it hands frames in here.
+            Frame::Addresses(_) => {}
+        }
+        if self.out.misbehaved() {
+            out.push(Output::Close(link, "the friend reports more conflicts than there can be"));
+        }
+    }
+
+    fn commit(&mut self, steps: Vec<(change::Change, After)>, out: &mut Vec<Output>) {
+        if steps.is_empty() {
+            return;
+        }
+        let number = self.next_batch;
+        self.next_batch += 1;
+        let (batch, after): (Batch, Vec<After>) = steps.into_iter().unzip();
+        self.pending.push_back((number, after));
+        out.push(Output::Commit(number, batch));
+    }
+
+    fn committed(&mut self, number: u64, outcomes: &[Outcome], out: &mut Vec<Output>) {
+        match self.pending.front() {
+            Some((expected, _)) if *expected == number => {}
+            _ => return,
+        }
+        let Some((_, after)) = self.pending.pop_front() else { return };
+        let mut events = false;
+        for (step, outcome) in after.into_iter().zip(outcomes) {
+            match step {
+                After::Nothing => {}
+                After::Sent(id) => out.push(Output::Sent(id)),
+                After::Queued(id, place) => {
+                    out.push(Output::Sent(id));
+                    self.out.ready(place);
+                }
+                After::Assigned(place) => match outcome {
+                    Outcome::Gone => self.out.now_void(place),
+                    _ => self.out.ready(place),
+                },
+                After::Cancelled(id, cost) => {
+                    if *outcome == Outcome::Done {
+                        self.out.left_queue(cost);
+                        events = true;
+                    }
+                    out.push(Output::Cancelled(id, *outcome));
+                }
+                After::Started(lane) => out.push(Output::Started(lane, true)),
+                After::Stopped(lane, id, why) => {
+                    out.push(Output::Stopped(lane, id, why));
+                    events = true;
+                }
+                After::Ended(cost) => events |= self.ended(cost, *outcome),
+                After::Expired(id, cost) => {
+                    if self.ended(cost, *outcome) {
+                        self.out.expired(id);
+                        events = true;
+                    }
+                }
+                After::Received(position, id) => self.kept(position, id, *outcome, out),
+                After::Settled(next) => {
+                    self.inn.settled(next, self.now, &self.config);
+                    events = true;
+                }
+            }
+        }
+        if events {
+            out.push(Output::Events);
+        }
+        if self.opening_after.is_some_and(|last| number >= last) {
+            self.opening_after = None;
+            self.inn.link_up();
+            self.say_opening(out);
+        }
+        let idle = self.pending.is_empty();
+        self.inn.receipt_due_if(idle, self.now, &self.config);
+    }
+
+    /// Whether the message was there still; counted only now, since two ends may be put out for one message.
+    fn ended(&mut self, cost: u64, outcome: Outcome) -> bool {
+        let ended = outcome == Outcome::Done;
+        if ended {
+            self.out.left_queue(cost);
+        }
+        ended
+    }
+
+    fn run_timers(&mut self, out: &mut Vec<Output>) {
+        self.run_out_timers(out);
+        if let Some(link) = self.receipt_link() {
+            for receipt in self.inn.receipts(self.now) {
+                out.push(Output::Transmit { link, frame: Frame::Receipt(receipt), urgent: true });
+            }
+        }
+    }
+}

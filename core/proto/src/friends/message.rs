@@ -98,7 +98,10 @@ impl Message {
             return Err(Error::new(TooLarge, format!("a message holds at most {MAX_BODY} bytes, not {n}")));
         }
         if self.content_type.as_ref().is_some_and(|t| t.len() > MAX_CONTENT_TYPE) {
-            return Err(Error::new(TooLarge, format!("a content type holds at most {MAX_CONTENT_TYPE} bytes")));
+            return Err(Error::new(
+                TooLarge,
+                format!("a content type holds at most {MAX_CONTENT_TYPE} bytes"),
+            ));
         }
         Ok(())
     }

@@ -36,7 +36,8 @@ pub enum Change {
         /// How it ended.
         end: End,
     },
-    /// As `Done`, but its position was given and must still be told to the friend: a void stays at it.
+    /// As `Done`, but if its position was given, that must still be told to the friend: a void stays at it (in the
+    /// message's place in the outbox).
     Void {
         /// The message.
         id: MessageId,
@@ -64,9 +65,15 @@ pub enum Change {
     },
     /// The lane goes on.
     Start(Lane),
-    /// A message came. If its id is remembered for this friend: [`Outcome::Duplicate`], nothing is kept. Otherwise
-    /// if `fresh`, message, id and position are kept, unseen by the host until a [`Change::Watermark`] passes the
-    /// position: [`Outcome::New`]. Otherwise, [`Outcome::Conflict`] and nothing is kept.
+    /// A message came. Four cases, in this order:
+    /// 1. Its id is remembered for this friend and the message was shown to the host (or deleted since):
+    ///    [`Outcome::Duplicate`], nothing changes.
+    /// 2. Its id is remembered and the message is kept but was not shown yet, at whatever position: if `fresh`, it
+    ///    moves to `position` ([`Outcome::Moved`]); if it stands at exactly this position, [`Outcome::Duplicate`];
+    ///    otherwise [`Outcome::Conflict`].
+    /// 3. Its id is new and `fresh`: message, id and position are kept, unseen by the host until a
+    ///    [`Change::Watermark`] passes the position: [`Outcome::New`].
+    /// 4. Its id is new and not `fresh`: [`Outcome::Conflict`], nothing is kept.
     Receive {
         /// Where the friend says it stands.
         position: Position,
@@ -106,6 +113,8 @@ pub enum Outcome {
     TooLate,
     /// The message is new and kept.
     New,
+    /// Its id is remembered, and it was not shown yet: it stands at the new position now.
+    Moved,
     /// Its id is remembered.
     Duplicate,
     /// Its position was settled by another message.
@@ -200,8 +209,22 @@ pub struct LaneOut {
     pub lane: Lane,
     /// The next number to give in the current epoch.
     pub next: u64,
-    /// The message that stopped it, and why.
-    pub stopped: Option<(MessageId, Refusal)>,
+    /// The smallest number of this lane in the current epoch that is still in the outbox, as a message or a void;
+    /// `next` if there is none. Everything below it was receipted.
+    pub base: u64,
+    /// What stopped it, if it is stopped.
+    pub stopped: Option<Stopped>,
+}
+
+/// Why a lane stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// The message that was refused; it is still in the outbox.
+    pub id: MessageId,
+    /// Why it was refused.
+    pub why: Refusal,
+    /// Its [`Message::cost`].
+    pub cost: u64,
 }
 
 /// A lane the friend sends on.
