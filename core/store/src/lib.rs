@@ -1,0 +1,54 @@
+//! What survives: one SQLite file in which every value is sealed.
+//!
+//! A [`Store`] is opened with the host's key, held by one process at a time, and written by one thread that joins
+//! the jobs of many callers into one durable commit. The contract with the conversations is
+//! [`subrosa_proto::friends::conversation::change`]; [`conversation::apply`] keeps it.
+//!
+//! | where | what |
+//! |---|---|
+//! | [`Store`], [`Options`], [`StoreKey`] | open, write, read, close |
+//! | [`Session`], [`Tx`] | a consistent view, and a transaction |
+//! | [`identity`], [`friend`], [`invite`], [`request`] | who we are and whom we know |
+//! | [`conversation`], [`message`], [`outbox`] | what is said, and what is still to be said |
+//! | [`event`] | what the host must hear of, until it says that it did |
+//! | [`retention`] | what is deleted in the end, and what never is |
+//!
+//! Nothing here knows the network, a runtime or the clock: the time comes in with each call that needs it.
+#![forbid(unsafe_code)]
+
+mod argon;
+mod disk;
+mod group;
+mod held;
+mod keyed;
+mod lane;
+mod meta;
+mod options;
+mod reader;
+mod record;
+mod ring;
+mod schema;
+mod seen;
+mod session;
+mod sqlite;
+mod store;
+mod writer;
+
+pub mod conversation;
+pub mod event;
+pub mod friend;
+pub mod identity;
+pub mod invite;
+pub mod message;
+pub mod outbox;
+pub mod request;
+pub mod retention;
+pub mod run;
+
+pub use argon::Argon2Params;
+pub use group::Chain;
+pub use options::{Options, StoreKey};
+pub use record::Secret;
+pub use run::RunId;
+pub use session::{Session, Tx};
+pub use store::Store;

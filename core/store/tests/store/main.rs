@@ -1,0 +1,11 @@
+//! The store, from outside: every promise of its public interface, against real files.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod damage;
+mod disk;
+mod fixture;
+mod home;
+mod model;
+mod opening;
+mod tables;
+mod writing;
