@@ -1,0 +1,301 @@
+//! The engine: one task that owns the machines of `subrosa-proto` and does what they ask with store and links.
+//!
+//! Everything that happens reaches it as a [`Job`] (an operation of the host, an answer of the store) or a
+//! [`LinkEvent`], one after the other, so nothing here is locked. When it panics, [`run`] makes a new engine from
+//! the store: what is on disk is all that counts.
+
+mod addresses;
+mod conversations;
+pub(crate) mod events;
+mod friend;
+mod invites;
+mod keyring;
+mod links;
+mod requests;
+mod snapshot;
+mod start;
+mod timers;
+
+use crate::config::Config;
+use crate::event::{EventKind, FullWhat};
+use crate::queue::EventQueue;
+use friend::Friend;
+use keyring::Keys;
+pub(crate) use snapshot::Live;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+use subrosa_net::link::{DialId, Endpoint, LinkEvent, LinkHandle, LinkId};
+use subrosa_net::path::gate::Doors;
+use subrosa_proto::clock::ClockWatch;
+use subrosa_proto::entropy::OsEntropy;
+use subrosa_proto::friends::conversation::Output;
+use subrosa_proto::friends::invite::InviteId;
+use subrosa_proto::identity::{DevicePublic, Identity, PersonId};
+use subrosa_proto::time::Timestamp;
+use subrosa_proto::{Error, ErrorKind, Result};
+use subrosa_store::{RunId, Store, Tx};
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+/// Something to do on the engine's task.
+pub(crate) type Job = Box<dyn FnOnce(&mut Engine) + Send>;
+
+/// Where the answer to an operation goes.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T>>;
+
+/// Operations of hosts that wait for the engine.
+pub(crate) const COMMANDS: usize = 1_024;
+/// Link events that wait for the engine; beyond, friends are slowed.
+const LINK_EVENTS: usize = 256;
+/// The longest sleep: a clock that was set is noticed after it.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+/// How long a closing endpoint may take to say so.
+const GOODBYE: Duration = Duration::from_millis(500);
+/// The wait before an engine that crashed is started again; it doubles while it goes on crashing.
+const FIRST_RESTART: Duration = Duration::from_millis(100);
+/// So many jobs are done before links and timers get a turn.
+const TURN: usize = 256;
+
+/// What an engine is made of and gives back to its node.
+pub(crate) struct Parts {
+    pub(crate) config: Arc<Config>,
+    pub(crate) store: Store,
+    pub(crate) events: Arc<EventQueue>,
+    pub(crate) board: Arc<Board>,
+    /// Outlives the engine: it remembers which door tags were used.
+    pub(crate) doors: Doors,
+}
+
+/// What the node shows without asking the engine.
+#[derive(Default)]
+pub(crate) struct Board {
+    pub(crate) addresses: std::sync::Mutex<Vec<std::net::SocketAddr>>,
+}
+
+pub(crate) struct Engine {
+    config: Arc<Config>,
+    store: Store,
+    events: Arc<EventQueue>,
+    identity: Identity,
+    me: PersonId,
+    device: DevicePublic,
+    run: RunId,
+    past_runs: Vec<RunId>,
+    certificate_expires: Timestamp,
+    keys: Arc<Keys>,
+    endpoints: Vec<Endpoint>,
+    friends: BTreeMap<i64, Friend>,
+    rows: HashMap<PersonId, i64>,
+    links: HashMap<LinkId, i64>,
+    /// Links through the doors of invites; one each.
+    guests: HashMap<InviteId, LinkHandle>,
+    dials: HashMap<DialId, i64>,
+    timers: BTreeSet<(Timestamp, i64)>,
+    watch: ClockWatch,
+    housekeeping: Timestamp,
+    retention: Timestamp,
+    network_changes: u64,
+    address_counter: u64,
+    disk_full: bool,
+    outputs: Vec<Output>,
+    done: mpsc::UnboundedSender<Job>,
+    /// Writes whose answer has not come.
+    outstanding: usize,
+    /// Who hears of the end, once it was asked for.
+    stopping: Option<Option<oneshot::Sender<()>>>,
+    entropy: OsEntropy,
+}
+
+/// Runs engines, one after the other, until one is told to stop. `ready` hears whether the first one started.
+pub(crate) async fn run(parts: Parts, commands: mpsc::Receiver<Job>, ready: oneshot::Sender<Result<()>>) {
+    // Behind a lock only so that it survives an engine that panics.
+    let commands = Arc::new(Mutex::new(commands));
+    let mut ready = Some(ready);
+    let mut wait = FIRST_RESTART;
+    loop {
+        match Engine::start(&parts) {
+            Ok(started) => {
+                if let Some(ready) = ready.take() {
+                    let _ = ready.send(Ok(()));
+                }
+                let since = tokio::time::Instant::now();
+                let Err(crash) = tokio::spawn(started.live(Arc::clone(&commands))).await else { return };
+                log::error!("the engine crashed and is started again: {crash}");
+                let text = "a task crashed and is started again".to_owned();
+                parts.events.push(EventKind::Fault { text });
+                if since.elapsed() > LONGEST_SLEEP {
+                    wait = FIRST_RESTART;
+                }
+            }
+            Err(error) => {
+                if let Some(ready) = ready.take() {
+                    let _ = ready.send(Err(error));
+                    return;
+                }
+                parts.events.push(EventKind::Fault { text: format!("the node cannot go on yet: {error}") });
+            }
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(LONGEST_SLEEP);
+    }
+}
+
+/// An engine and what feeds it.
+struct Started {
+    engine: Engine,
+    done: mpsc::UnboundedReceiver<Job>,
+    links: mpsc::Receiver<LinkEvent>,
+}
+
+impl Started {
+    async fn live(self, commands: Arc<Mutex<mpsc::Receiver<Job>>>) {
+        let Started { mut engine, mut done, mut links } = self;
+        let mut commands = commands.lock().await;
+        let mut open = true;
+        loop {
+            engine.read_clock();
+            engine.tick();
+            let sleep = engine.sleep();
+            tokio::select! {
+                job = done.recv() => {
+                    if let Some(job) = job {
+                        job(&mut engine);
+                        engine.turn(&mut done);
+                    }
+                }
+                event = links.recv() => {
+                    if let Some(event) = event {
+                        engine.link_event(event);
+                    }
+                }
+                job = commands.recv(), if open => match job {
+                    Some(job) => {
+                        job(&mut engine);
+                        for _ in 1..TURN {
+                            let Ok(job) = commands.try_recv() else { break };
+                            job(&mut engine);
+                        }
+                    }
+                    // The node is gone without a word: end as if it had been closed.
+                    None => {
+                        open = false;
+                        engine.stop(None);
+                    }
+                },
+                () = tokio::time::sleep(sleep) => {}
+            }
+            if engine.stopping.is_some() && engine.outstanding == 0 {
+                break;
+            }
+        }
+        let endpoints = std::mem::take(&mut engine.endpoints);
+        for endpoint in endpoints {
+            // Drains what QUIC still has to say (that links are closed), for a moment.
+            let _ = tokio::time::timeout(GOODBYE, endpoint.close()).await;
+        }
+        if let Some(Some(stopped)) = engine.stopping.take() {
+            let _ = stopped.send(());
+        }
+    }
+}
+
+/// What follows a write.
+type Then<T> = Box<dyn FnOnce(&mut Engine, Result<T>) + Send>;
+
+/// Brings the outcome of a write back to the engine, whatever happens to the write.
+struct Completion<T: Send + 'static> {
+    done: mpsc::UnboundedSender<Job>,
+    then: Option<Then<T>>,
+}
+
+impl<T: Send + 'static> Completion<T> {
+    fn finish(mut self, result: Result<T>) {
+        self.send(result);
+    }
+
+    fn send(&mut self, result: Result<T>) {
+        let Some(then) = self.then.take() else { return };
+        let job: Job = Box::new(move |engine: &mut Engine| {
+            engine.outstanding -= 1;
+            engine.disk_says(result.as_ref().err().map(Error::kind));
+            then(engine, result);
+        });
+        let _ = self.done.send(job);
+    }
+}
+
+impl<T: Send + 'static> Drop for Completion<T> {
+    fn drop(&mut self) {
+        self.send(Err(Error::new(
+            ErrorKind::QueueFull,
+            "the disk is behind: too many writes wait; try again later",
+        )));
+    }
+}
+
+impl Engine {
+    /// Does more of what the store answered, before links and timers get a turn.
+    fn turn(&mut self, done: &mut mpsc::UnboundedReceiver<Job>) {
+        for _ in 1..TURN {
+            let Ok(job) = done.try_recv() else { return };
+            job(self);
+        }
+    }
+
+    /// Ends links and waits for the writes that are under way; then the task ends and `stopped` hears of it.
+    pub(crate) fn stop(&mut self, stopped: Option<oneshot::Sender<()>>) {
+        let rows: Vec<i64> = self.friends.keys().copied().collect();
+        for row in rows {
+            self.close_link(row);
+        }
+        self.stopping = Some(stopped);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.is_some()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.config.clock.wall()
+    }
+
+    /// Runs `job` in the store's writer and `then` here, once it is committed or has failed.
+    fn write<T: Send + 'static>(
+        &mut self,
+        job: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+        then: impl FnOnce(&mut Engine, Result<T>) + Send + 'static,
+    ) {
+        let completion = self.begin_write(then);
+        // A job that is not taken drops its completion, which says so.
+        let _ = self.store.write(job, |result| completion.finish(result));
+    }
+
+    /// The completion of a write that is about to be queued.
+    fn begin_write<T: Send + 'static>(
+        &mut self,
+        then: impl FnOnce(&mut Engine, Result<T>) + Send + 'static,
+    ) -> Completion<T> {
+        self.outstanding += 1;
+        Completion { done: self.done.clone(), then: Some(Box::new(then)) }
+    }
+
+    /// Tells the host when the disk is full, and when it has room again.
+    fn disk_says(&mut self, error: Option<ErrorKind>) {
+        let full = match error {
+            None => false,
+            Some(ErrorKind::DiskFull) => true,
+            Some(_) => return,
+        };
+        if full != self.disk_full {
+            self.disk_full = full;
+            self.events.push(EventKind::Full { what: FullWhat::Disk, person: None, full });
+        }
+    }
+
+    /// The friend of this person, whatever its state; an error for strangers.
+    fn friend_row(&self, person: &PersonId) -> Result<i64> {
+        self.rows.get(person).copied().ok_or_else(|| {
+            Error::new(ErrorKind::NotAFriend, "no friend with this identity: exchange an invite first")
+        })
+    }
+}

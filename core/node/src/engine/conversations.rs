@@ -1,0 +1,274 @@
+//! Drives the conversations: inputs in, and what they want done by store, links, hosts and events.
+
+use super::events::{OWN_ROLLBACK, friend_event};
+use super::friend::Talk;
+use super::{Engine, Reply};
+use crate::event::{EventKind, FriendChange, FullWhat};
+use subrosa_proto::friends::conversation::change::{Batch, Change, Outcome, Outgoing, Query};
+use subrosa_proto::friends::conversation::{Input, Output};
+use subrosa_proto::friends::message::{Lane, MessageId};
+use subrosa_proto::{Error, ErrorKind, Result};
+use subrosa_store::{Tx, conversation, event::EventRecord};
+
+impl Engine {
+    /// Gives `input` to the friend's conversation and does what it wants.
+    pub(super) fn drive(&mut self, row: i64, input: Input) {
+        let now = self.now();
+        let mut outputs = std::mem::take(&mut self.outputs);
+        if let Some(talk) = self.friends.get_mut(&row).and_then(|f| f.talk.as_mut()) {
+            talk.machine.handle(input, now, &mut outputs);
+            let life = talk.life;
+            for output in outputs.drain(..) {
+                self.perform(row, life, output);
+            }
+        }
+        outputs.clear();
+        self.outputs = outputs;
+        self.set_timer(row);
+    }
+
+    fn perform(&mut self, row: i64, life: u64, output: Output) {
+        match output {
+            Output::Commit(number, batch) => self.commit(row, life, number, batch),
+            Output::Load(query) => self.load(row, life, query),
+            Output::Transmit { link, frame, urgent } => {
+                let Some(link) = self.link_of(row, link) else { return };
+                let bytes = frame.encode();
+                let sent = if urgent { link.send_first(bytes) } else { link.send(bytes) };
+                if let Err(error) = sent {
+                    // The window is smaller than the link's queue, so this is rare; what matters goes again.
+                    log::debug!("a frame for friend {row} found no room: {error:?}");
+                }
+            }
+            Output::Close(link, why) => {
+                log::info!("the link with friend {row} is closed: {why}");
+                if self.link_of(row, link).is_some() {
+                    self.close_link(row);
+                }
+            }
+            Output::Sent(id) => {
+                if let Some(friend) = self.friends.get_mut(&row) {
+                    let replies = friend.sends.remove(&id).unwrap_or_default();
+                    replies.into_iter().for_each(|r| drop(r.send(Ok(id))));
+                }
+            }
+            Output::Cancelled(id, outcome) => {
+                if let Some(friend) = self.friends.get_mut(&row) {
+                    let replies = friend.cancels.remove(&id).unwrap_or_default();
+                    replies.into_iter().for_each(|r| drop(r.send(Ok(outcome == Outcome::Done))));
+                }
+            }
+            Output::Started(lane, was_stopped) => self.started(row, lane, was_stopped),
+            Output::Transient(body) => {
+                if let Some(friend) = self.friends.get(&row) {
+                    self.events.push(EventKind::Transient { person: friend.person, body: body.to_vec() });
+                }
+            }
+            Output::Events => self.events.durable(),
+            Output::Stopped(lane, id, why) => {
+                log::info!("lane {lane} to friend {row} stopped at {id}: {}", why.text());
+            }
+            Output::Rollback { own } => self.rolled_back(row, own),
+        }
+    }
+
+    fn commit(&mut self, row: i64, life: u64, number: u64, batch: Batch) {
+        // What counts against the inbox once it is kept.
+        let kept: Vec<Option<u64>> = batch
+            .iter()
+            .map(|change| match change {
+                Change::Receive { message, .. } => Some(message.cost()),
+                _ => None,
+            })
+            .collect();
+        let now = self.now();
+        let Some(chain) = self.chain(row) else { return };
+        let done = self.begin_write(move |engine, result: Result<Vec<Outcome>>| match result {
+            Ok(outcomes) => {
+                if engine.life(row) == Some(life) {
+                    let news = kept.iter().zip(&outcomes).filter(|(_, o)| **o == Outcome::New);
+                    let costs: Vec<u64> = news.filter_map(|(cost, _)| *cost).collect();
+                    engine.inbox_grew(row, &costs);
+                    engine.drive(row, Input::Committed(number, outcomes));
+                }
+            }
+            Err(error) => engine.conversation_failed(row, life, &error),
+        });
+        let apply = move |tx: &Tx<'_>| conversation::apply(tx, row, &batch, now);
+        let _ = self.store.write_chained(&chain, apply, |result| done.finish(result));
+    }
+
+    fn load(&mut self, row: i64, life: u64, query: Query) {
+        let Some(chain) = self.chain(row) else { return };
+        // Through the writer, so that it sees all earlier batches.
+        let done = self.begin_write(move |engine, result| match result {
+            Ok(loaded) => {
+                if engine.life(row) == Some(life) {
+                    engine.drive(row, Input::Loaded(loaded));
+                }
+            }
+            Err(error) => engine.conversation_failed(row, life, &error),
+        });
+        let read = move |tx: &Tx<'_>| conversation::query(tx, row, &query);
+        let _ = self.store.write_chained(&chain, read, |result| done.finish(result));
+    }
+
+    fn chain(&self, row: i64) -> Option<subrosa_store::Chain> {
+        self.friends.get(&row).and_then(|f| f.talk.as_ref()).map(|t| t.chain.clone())
+    }
+
+    fn life(&self, row: i64) -> Option<u64> {
+        self.friends.get(&row).and_then(|f| f.talk.as_ref()).map(|t| t.life)
+    }
+
+    /// A write of a conversation failed: what it holds in memory is ahead of the disk. Begins a new life of it from
+    /// what the store has; the link goes, so that both sides say again what the other lacks.
+    fn conversation_failed(&mut self, row: i64, life: u64, error: &Error) {
+        if self.life(row) != Some(life) {
+            return;
+        }
+        log::warn!("a write for friend {row} failed: {error}");
+        if error.kind() != ErrorKind::DiskFull {
+            self.events.push(EventKind::Fault { text: format!("the store cannot be written: {error}") });
+        }
+        self.close_link(row);
+        if let Some(friend) = self.friends.get_mut(&row) {
+            friend.fail_waiting(error);
+            friend.talk = None;
+            friend.lives += 1;
+        }
+        self.revive(row);
+    }
+
+    /// Makes the conversation of a friend that lost it, if the store can be read.
+    pub(super) fn revive(&mut self, row: i64) {
+        let now = self.now();
+        let Some(friend) = self.friends.get_mut(&row) else { return };
+        if friend.talk.is_some() {
+            return;
+        }
+        let (life, config) = (friend.lives, &self.config);
+        match self.store.read(|s| Talk::load(s, row, life, config, now)) {
+            Ok(talk) => {
+                friend.talk = Some(talk);
+                let (trusted, full) = (self.watch.confirmed(), friend.inbox_full);
+                self.drive(row, Input::ClockTrusted(trusted));
+                if full {
+                    self.drive(row, Input::InboxFull(true));
+                }
+            }
+            Err(error) => log::warn!("the conversation with friend {row} cannot be read: {error}"),
+        }
+    }
+
+    /// A host sends. Answers when the message is committed.
+    pub(crate) fn send(&mut self, row: i64, outgoing: Outgoing, reply: Reply<MessageId>) {
+        let id = outgoing.message.id;
+        let now = self.now();
+        let Some(friend) = self.friends.get_mut(&row) else {
+            let _ = reply.send(Err(not_a_friend()));
+            return;
+        };
+        // The same id while the first is still being committed: one message, two answers.
+        if let Some(replies) = friend.sends.get_mut(&id) {
+            replies.push(reply);
+            return;
+        }
+        let admitted = friend.talk().and_then(|talk| talk.machine.admit(&outgoing));
+        if let Err(error) = admitted {
+            let _ = reply.send(Err(error));
+            return;
+        }
+        friend.sends.insert(id, vec![reply]);
+        if friend.link.is_none() {
+            friend.dialer.hurry(now);
+        }
+        self.drive(row, Input::Send(outgoing));
+    }
+
+    /// A host takes a message back.
+    pub(crate) fn cancel(&mut self, row: i64, id: MessageId, cost: u64, reply: Reply<bool>) {
+        let Some(friend) = self.friends.get_mut(&row).filter(|f| f.talk.is_some()) else {
+            let _ = reply.send(Ok(false));
+            return;
+        };
+        friend.cancels.entry(id).or_default().push(reply);
+        self.drive(row, Input::Cancel(id, cost));
+    }
+
+    /// A host lets a stopped lane go on, with the refused message (`skip` false) or without it.
+    pub(crate) fn restart_lane(&mut self, row: i64, lane: Lane, skip: bool, reply: Reply<()>) {
+        let Some(friend) = self.friends.get_mut(&row) else {
+            let _ = reply.send(Err(not_a_friend()));
+            return;
+        };
+        if let Err(error) = friend.talk() {
+            let _ = reply.send(Err(error));
+            return;
+        }
+        friend.restarts.push((lane, reply));
+        self.drive(row, if skip { Input::Skip(lane) } else { Input::Retry(lane) });
+    }
+
+    fn started(&mut self, row: i64, lane: Lane, was_stopped: bool) {
+        let Some(friend) = self.friends.get_mut(&row) else { return };
+        let Some(at) = friend.restarts.iter().position(|(l, _)| *l == lane) else { return };
+        let (_, reply) = friend.restarts.remove(at);
+        let answer = if was_stopped {
+            Ok(())
+        } else {
+            Err(Error::new(
+                ErrorKind::NotFound,
+                format!("lane {lane} is not stopped: there is nothing to retry or skip"),
+            ))
+        };
+        let _ = reply.send(answer);
+    }
+
+    fn inbox_grew(&mut self, row: i64, costs: &[u64]) {
+        if costs.is_empty() {
+            return;
+        }
+        if let Some(friend) = self.friends.get_mut(&row) {
+            friend.inbox.0 += costs.len() as u64;
+            friend.inbox.1 += costs.iter().sum::<u64>();
+        }
+        self.inbox_changed(row);
+    }
+
+    /// The host acked a message of this cost.
+    pub(crate) fn inbox_shrank(&mut self, row: i64, cost: u64) {
+        if let Some(friend) = self.friends.get_mut(&row) {
+            friend.inbox.0 = friend.inbox.0.saturating_sub(1);
+            friend.inbox.1 = friend.inbox.1.saturating_sub(cost);
+        }
+        self.inbox_changed(row);
+    }
+
+    /// Tells conversation and host when the inbox has become full, and when a tenth of it is free again.
+    pub(super) fn inbox_changed(&mut self, row: i64) {
+        let (most, bytes) = (self.config.inbox_messages.max(1), self.config.inbox_bytes.max(1));
+        let Some(friend) = self.friends.get_mut(&row) else { return };
+        let full = if friend.inbox_full {
+            friend.inbox.0 > most - most.div_ceil(10) || friend.inbox.1 > bytes - bytes / 10
+        } else {
+            friend.inbox.0 >= most || friend.inbox.1 >= bytes
+        };
+        if full != friend.inbox_full {
+            friend.inbox_full = full;
+            let person = Some(friend.person);
+            self.events.push(EventKind::Full { what: FullWhat::Inbox, person, full });
+            self.drive(row, Input::InboxFull(full));
+        }
+    }
+
+    fn rolled_back(&mut self, row: i64, own: bool) {
+        let change = friend_event(FriendChange::RolledBack);
+        let event = if own { EventRecord::OwnStore { what: OWN_ROLLBACK } } else { change };
+        self.tell(Some(row), event);
+    }
+}
+
+fn not_a_friend() -> Error {
+    Error::new(ErrorKind::NotAFriend, "no friend with this identity: exchange an invite first")
+}

@@ -1,0 +1,627 @@
+//! Invites: ours, and those we redeem (PROTOCOL 3). What is decided about a guest is decided in the transaction that
+//! keeps it, so that of two guests at once only one is the first.
+
+use super::Engine;
+use super::Reply;
+use super::events::friend_event;
+use crate::event::FriendChange;
+use crate::node::{InviteOptions, NewInvite, RedeemOptions};
+use std::time::Duration;
+use subrosa_net::link::{DoorId, Knocked, Up};
+use subrosa_proto::entropy::OsEntropy;
+use subrosa_proto::friends::hello::{ANSWER_DECLINED, ANSWER_FRIEND, ANSWER_WAITING, MAX_GREETING};
+use subrosa_proto::friends::invite::{Invite, InviteId, MOST_HINTS, check_hint, check_hints};
+use subrosa_proto::friends::knock::Expect;
+use subrosa_proto::friends::pair::{Half, PairSecret, door_keys};
+use subrosa_proto::identity::PersonId;
+use subrosa_proto::time::Timestamp;
+use subrosa_proto::{Error, ErrorKind, Result};
+use subrosa_store::event::{self, EventRecord};
+use subrosa_store::friend::{self, Address, FriendRecord, FriendRow, FriendState};
+use subrosa_store::invite::{self, InviteRecord, InviteRow, InviteState};
+use subrosa_store::request::{self, RequestRow};
+use subrosa_store::{Secret, Tx};
+
+/// Longest life of an invite.
+const LONGEST: Duration = Duration::from_secs(30 * 86_400);
+/// Clocks may differ by so much before a request or an attempt to redeem ends (PROTOCOL 8).
+pub(super) const SLACK: Duration = Duration::from_secs(48 * 3600);
+/// A redeemer whose request waits asks again so often.
+const ASK_AGAIN: Duration = Duration::from_secs(15);
+/// A friendship that is younger and not yet used is not made anew.
+const FRESH: Duration = Duration::from_secs(600);
+/// Longest label, in bytes.
+const LONGEST_LABEL: usize = 256;
+
+/// What becomes of a guest at the door of an invite.
+enum Decision {
+    /// Not a word.
+    Silent,
+    /// Somebody else was here first: not a word, but the host hears of it.
+    Reused,
+    /// The request waits for the host.
+    Waiting,
+    /// The host said no.
+    Declined,
+    /// A friend, under this half of ours.
+    Friend(Box<FriendRow>),
+}
+
+/// Somebody who came through the door of an invite and proved who it is.
+struct Guest {
+    person: PersonId,
+    certificate: Vec<u8>,
+    half: Half,
+    greeting: Option<String>,
+    remote: std::net::SocketAddr,
+}
+
+impl Engine {
+    pub(crate) fn invite_create(&mut self, options: InviteOptions, reply: Reply<NewInvite>) {
+        let (row, made) = match self.new_invite(options) {
+            Ok(made) => made,
+            Err(error) => return drop(reply.send(Err(error))),
+        };
+        let now = self.now();
+        let (id, keys, expires) =
+            (row.id, door_keys(row.record.secret.as_bytes(), &self.me), row.record.expires);
+        self.write(
+            move |tx| invite::insert(tx, &row, now),
+            move |engine, result| {
+                if result.is_ok() {
+                    engine.keys.open(DoorId::Invite(id.0), keys, Expect::Anyone);
+                    engine.housekeeping = engine.housekeeping.min(expires);
+                }
+                let _ = reply.send(result.map(|()| made));
+            },
+        );
+    }
+
+    fn new_invite(&mut self, options: InviteOptions) -> Result<(InviteRow, NewInvite)> {
+        if options.expires_in.is_zero() || options.expires_in > LONGEST {
+            return Err(Error::invalid("an invite lives for more than nothing and at most 30 days"));
+        }
+        if options.label.as_ref().is_some_and(|l| l.len() > LONGEST_LABEL) {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                format!("a label has at most {LONGEST_LABEL} bytes"),
+            ));
+        }
+        let hints = match options.hints {
+            Some(hints) => check_hints(&hints)?,
+            None => {
+                let own = self.own_addresses().into_iter();
+                own.filter(|a| check_hint(*a).is_ok()).take(MOST_HINTS).collect()
+            }
+        };
+        let now = self.now();
+        let expires = now.after(options.expires_in);
+        let invite = Invite::new(&mut self.entropy, self.me, self.device, expires, &hints)?;
+        let (id, text) = (invite.id(), invite.text());
+        let mut record =
+            InviteRecord::new(Secret::new(*invite.secret.as_bytes()), text.clone(), now, expires);
+        record.auto_accept = options.auto_accept;
+        record.label = options.label;
+        Ok((InviteRow { id, record }, NewInvite { id, text, expires }))
+    }
+
+    pub(crate) fn invite_revoke(&mut self, id: InviteId, reply: Reply<()>) {
+        self.write(
+            move |tx| {
+                let mut row = invite::get(tx, id)?.ok_or_else(no_invite)?;
+                match row.record.state {
+                    InviteState::Open => {}
+                    InviteState::Revoked => return Ok(()),
+                    InviteState::Spent | InviteState::Expired => {
+                        return Err(Error::new(
+                            ErrorKind::UsedOrRevoked,
+                            "the invite was used, or its time is over",
+                        ));
+                    }
+                }
+                row.record.state = InviteState::Revoked;
+                invite::update(tx, &row)
+            },
+            move |engine, result| {
+                if result.is_ok() {
+                    engine.shut_invite(id);
+                }
+                let _ = reply.send(result);
+            },
+        );
+    }
+
+    /// Closes the door of an invite.
+    fn shut_invite(&mut self, id: InviteId) {
+        self.keys.close(DoorId::Invite(id.0));
+        if let Some(guest) = self.guests.remove(&id) {
+            guest.close(0);
+        }
+    }
+
+    /// Somebody proved who it is behind the door of an invite: decides, keeps it, then answers.
+    pub(super) fn guest_knocked(&mut self, id: InviteId, knocked: Knocked) {
+        let (person, answer) = (knocked.person, knocked.answer);
+        // A half is due from whoever redeems; without one this is no redeemer of ours.
+        let Some(half) = knocked.hello.half.clone().filter(|_| person != self.me) else { return };
+        let guest = Guest {
+            person,
+            certificate: knocked.certificate.encode(),
+            half,
+            greeting: knocked.hello.greeting.clone(),
+            remote: knocked.remote,
+        };
+        let row = self.rows.get(&person).and_then(|row| self.friends.get(row));
+        let about = Circumstances {
+            me: self.me,
+            now: self.now(),
+            direct: self.config.direct,
+            suspicious: self.watch.suspicious(),
+            linked: row.is_some_and(|f| f.link.is_some()),
+        };
+        self.write(
+            move |tx| decide(tx, id, &guest, about),
+            move |engine, decision| {
+                let mut hello = engine.hello(0);
+                match decision {
+                    Ok(Decision::Friend(row)) => {
+                        let half =
+                            row.record.my_half.as_ref().and_then(|h| Half::from_slice(h.as_bytes()).ok());
+                        hello.answer = Some(ANSWER_FRIEND);
+                        hello.half = half;
+                        engine.adopt(*row);
+                    }
+                    Ok(Decision::Waiting) => hello.answer = Some(ANSWER_WAITING),
+                    Ok(Decision::Declined) => hello.answer = Some(ANSWER_DECLINED),
+                    Ok(Decision::Silent | Decision::Reused) => {
+                        engine.events.durable();
+                        return;
+                    }
+                    Err(error) => {
+                        log::warn!("a request could not be kept: {error}");
+                        return;
+                    }
+                }
+                engine.events.durable();
+                let _ = answer.send(Some(hello));
+            },
+        );
+    }
+
+    pub(crate) fn invite_redeem(&mut self, text: &str, options: RedeemOptions, reply: Reply<PersonId>) {
+        let (invite, attempt) = match self.attempt(text, options) {
+            Ok(attempt) => attempt,
+            Err(error) => return drop(reply.send(Err(error))),
+        };
+        let (person, me, now, direct) = (invite.person, self.me, self.now(), self.config.direct);
+        self.write(
+            move |tx| {
+                // Whoever has asked us already is a friend now: both said so.
+                if let Some(request) = request::get(tx, person)? {
+                    return take_request(tx, &request, me, now, direct);
+                }
+                let row = match friend::get(tx, person)? {
+                    // A friend already: the friendship goes on until the new one stands.
+                    Some(mut old) if old.record.state != FriendState::Removed => {
+                        old.record.invite = attempt.invite;
+                        old.record.my_half = attempt.my_half;
+                        old.record.greeting = attempt.greeting;
+                        old.record.expires = attempt.expires;
+                        let known = std::mem::take(&mut old.record.addresses);
+                        old.record.addresses = attempt.addresses;
+                        for a in known {
+                            if old.record.addresses.len() < friend::MOST_ADDRESSES
+                                && !old.record.addresses.iter().any(|b| b.at == a.at)
+                            {
+                                old.record.addresses.push(a);
+                            }
+                        }
+                        friend::update(tx, &old)?;
+                        old.row
+                    }
+                    _ => friend::insert(tx, person, &attempt)?,
+                };
+                friend::by_row(tx, row)?
+                    .ok_or_else(|| Error::internal("a friend that was just kept is not there"))
+            },
+            move |engine, result| {
+                let result = result.map(|row| engine.adopt(row));
+                engine.events.durable();
+                let _ = reply.send(result.map(|()| person));
+            },
+        );
+    }
+
+    fn attempt(&mut self, text: &str, options: RedeemOptions) -> Result<(Invite, FriendRecord)> {
+        let invite = Invite::parse(text)?;
+        if invite.person == self.me {
+            return Err(Error::invalid("this is an invite of your own: somebody else must redeem it"));
+        }
+        let now = self.now();
+        if invite.expired(now) && !self.watch.suspicious() {
+            return Err(Error::new(
+                ErrorKind::Expired,
+                "the time of this invite is over: ask for a new one (or is this machine's clock wrong?)",
+            ));
+        }
+        if options.greeting.as_ref().is_some_and(|g| g.len() > MAX_GREETING) {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                format!("a greeting has at most {MAX_GREETING} bytes"),
+            ));
+        }
+        let mut addresses: Vec<Address> = Vec::new();
+        for at in &options.addresses {
+            addresses.push(Address { at: check_hint(*at)?, reached: None });
+        }
+        addresses.extend(invite.hints.iter().map(|at| Address { at: *at, reached: None }));
+        if addresses.is_empty() {
+            return Err(Error::new(
+                ErrorKind::NoWay,
+                "the invite names no address: ask where the inviter's device can be reached and give that address",
+            ));
+        }
+        addresses.truncate(friend::MOST_ADDRESSES);
+        let mut record = FriendRecord::new(FriendState::Redeeming, now);
+        record.direct = self.config.direct;
+        record.my_half = Some(Secret::new(*Half::random(&mut OsEntropy)?.as_bytes()));
+        record.invite = Some(invite.text());
+        record.greeting = options.greeting;
+        record.addresses = addresses;
+        record.expires = Some(invite.expires.after(SLACK));
+        Ok((invite, record))
+    }
+
+    /// The inviter has answered.
+    pub(super) fn redeemed(&mut self, row: i64, up: Up) {
+        let now = self.now();
+        up.link.close(0);
+        let Some(friend) = self.friends.get_mut(&row) else { return };
+        let remote = up.remote;
+        friend.record.addresses.retain(|a| a.at != remote);
+        friend.record.addresses.insert(0, Address { at: remote, reached: Some(now) });
+        friend.record.addresses.truncate(friend::MOST_ADDRESSES);
+        friend.dialer.set_addresses(friend.record.addresses.iter().map(|a| a.at).collect());
+        let (me, person) = (self.me, friend.person);
+        match (up.hello.answer, up.hello.half.clone()) {
+            (Some(ANSWER_FRIEND), Some(half)) => {
+                let certificate = up.certificate;
+                let Some(mine) = friend.my_half() else { return self.dial_failed(row) };
+                let addresses = friend.record.addresses.clone();
+                self.write(
+                    move |tx| {
+                        let mut row = friend::by_row(tx, row)?.ok_or_else(gone)?;
+                        let renewed = row.record.state == FriendState::Friend;
+                        row.record.addresses = addresses;
+                        row.record.certificate = Some(certificate.encode());
+                        row.record.certificate_counter =
+                            certificate.counter().max(row.record.certificate_counter);
+                        let theirs = row.record.invite.take().and_then(|text| Invite::parse(&text).ok());
+                        row.record.invite_id = theirs.map(|invite| invite.id().0);
+                        befriend(tx, &mut row, me, mine, half, renewed)?;
+                        Ok(row)
+                    },
+                    move |engine, result| match result {
+                        Ok(row) => {
+                            engine.events.durable();
+                            engine.adopt(row);
+                        }
+                        Err(error) => {
+                            log::warn!("a friendship could not be kept: {error}");
+                            engine.dial_failed(row);
+                        }
+                    },
+                );
+            }
+            (Some(ANSWER_DECLINED), _) => {
+                let renewing = friend.is_friend();
+                self.give_up(row, person, renewing, friend_event(FriendChange::Declined));
+            }
+            (Some(ANSWER_WAITING), _) => {
+                friend.dialer.later(now, ASK_AGAIN, &mut OsEntropy);
+                let newly = friend.record.state == FriendState::Redeeming;
+                if newly {
+                    friend.record.state = FriendState::Waiting;
+                    self.write(
+                        move |tx| {
+                            let Some(mut row) = friend::by_row(tx, row)? else { return Ok(()) };
+                            if row.record.state == FriendState::Redeeming {
+                                row.record.state = FriendState::Waiting;
+                                friend::update(tx, &row)?;
+                            }
+                            Ok(())
+                        },
+                        |_, _| {},
+                    );
+                }
+                self.set_timer(row);
+            }
+            _ => self.dial_failed(row),
+        }
+    }
+
+    /// Redeeming has come to nothing: the friend-to-be goes, with an event; a friend stays one.
+    fn give_up(&mut self, row: i64, person: PersonId, renewing: bool, told: EventRecord) {
+        if !renewing {
+            self.silence(row);
+        }
+        self.write(
+            move |tx| {
+                event::push(tx, Some(row), &told)?;
+                if !renewing {
+                    friend::remove(tx, person)?;
+                    return Ok(None);
+                }
+                let mut row = friend::by_row(tx, row)?.ok_or_else(gone)?;
+                row.record.invite = None;
+                row.record.expires = None;
+                friend::update(tx, &row)?;
+                Ok(Some(row))
+            },
+            move |engine, result| {
+                engine.events.durable();
+                match result {
+                    Ok(Some(row)) => engine.adopt(row),
+                    Ok(None) => engine.forget(row),
+                    Err(error) => {
+                        log::warn!("an attempt to redeem could not be ended: {error}");
+                        engine.revive(row);
+                    }
+                }
+            },
+        );
+    }
+
+    /// The friend was reached under the pair secret: the invite's door has served its purpose, and so has an attempt
+    /// to redeem another one.
+    pub(super) fn met(&mut self, row: i64) {
+        let Some(friend) = self.friends.get_mut(&row) else { return };
+        let attempt = friend.record.invite.take();
+        if let Some(id) = friend.record.invite_id {
+            self.shut_invite(InviteId(id));
+        }
+        if attempt.is_some() {
+            self.write(
+                move |tx| {
+                    let Some(mut row) = friend::by_row(tx, row)? else { return Ok(()) };
+                    row.record.invite = None;
+                    row.record.expires = None;
+                    friend::update(tx, &row)
+                },
+                |_, _| {},
+            );
+        }
+    }
+
+    /// Ends invites whose time is over. Gives the next instant at which one ends.
+    pub(super) fn end_invites(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let rows = self.store.read(invite::list).unwrap_or_default();
+        let mut next = None;
+        for mut row in rows {
+            let (id, expires) = (row.id, row.record.expires);
+            match row.record.state {
+                InviteState::Open if expires <= now => {
+                    self.shut_invite(id);
+                    row.record.state = InviteState::Expired;
+                    let label = row.record.label.clone();
+                    self.write(
+                        move |tx| {
+                            // Redeemed at the last moment: then it did not end.
+                            if invite::get(tx, id)?.is_none_or(|r| r.record.state != InviteState::Open) {
+                                return Ok(());
+                            }
+                            invite::update(tx, &row)?;
+                            event::push(tx, None, &EventRecord::InviteExpired { invite: id, label })
+                                .map(|_| ())
+                        },
+                        |engine, _| engine.events.durable(),
+                    );
+                }
+                InviteState::Open => next = earlier(next, expires),
+                InviteState::Spent if expires.after(SLACK) <= now => self.shut_invite(id),
+                InviteState::Spent => next = earlier(next, expires.after(SLACK)),
+                InviteState::Revoked | InviteState::Expired => {}
+            }
+        }
+        next
+    }
+
+    /// Ends attempts to redeem that nobody answered in time.
+    pub(super) fn end_redeeming(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let mut next = None;
+        let mut over = Vec::new();
+        for (row, friend) in &self.friends {
+            let (Some(text), Some(expires)) = (&friend.record.invite, friend.record.expires) else {
+                continue;
+            };
+            if expires <= now {
+                over.push((
+                    *row,
+                    friend.person,
+                    friend.is_friend(),
+                    Invite::parse(text).ok().map(|i| i.id()),
+                ));
+            } else {
+                next = earlier(next, expires);
+            }
+        }
+        for (row, person, renewing, id) in over {
+            let invite = id.unwrap_or(InviteId([0; 16]));
+            self.give_up(row, person, renewing, EventRecord::InviteExpired { invite, label: None });
+        }
+        next
+    }
+}
+
+pub(super) fn earlier(one: Option<Timestamp>, other: Timestamp) -> Option<Timestamp> {
+    Some(one.map_or(other, |o| o.min(other)))
+}
+
+/// What the engine knows and the store does not, when a guest is judged.
+#[derive(Clone, Copy)]
+struct Circumstances {
+    me: PersonId,
+    now: Timestamp,
+    /// Whether friends are direct at first.
+    direct: bool,
+    /// The clock jumped: nothing ends on its word.
+    suspicious: bool,
+    /// The guest is a friend and its link stands.
+    linked: bool,
+}
+
+/// | the guest is | open invite | spent by the same person | spent by another |
+/// |---|---|---|---|
+/// | a friend just made, or linked | waiting, not spent | its answer again, or waiting | silence |
+/// | a friend | friend anew | friend anew | silence |
+/// | one whose invite we redeem | friend or waiting, by identity | the same | silence |
+/// | a stranger | request, or friend | its answer again, or declined | silence |
+fn decide(tx: &Tx<'_>, id: InviteId, guest: &Guest, about: Circumstances) -> Result<Decision> {
+    let Some(mut row) = invite::get(tx, id)? else { return Ok(Decision::Silent) };
+    match row.record.state {
+        InviteState::Revoked | InviteState::Expired => return Ok(Decision::Silent),
+        InviteState::Spent if row.record.spent_by != Some(guest.person) => {
+            let label = row.record.label.clone();
+            event::push(tx, None, &EventRecord::InviteReused { invite: id, label })?;
+            return Ok(Decision::Reused);
+        }
+        InviteState::Open if row.record.expires <= about.now && !about.suspicious => {
+            return Ok(Decision::Silent);
+        }
+        InviteState::Open | InviteState::Spent => {}
+    }
+    let spent = row.record.state == InviteState::Spent;
+    let known = friend::get(tx, guest.person)?.filter(|f| f.record.state != FriendState::Removed);
+    if let Some(friend) = known.as_ref().filter(|f| f.record.state == FriendState::Friend) {
+        let same_half =
+            friend.record.their_half.as_ref().is_some_and(|h| h.as_bytes() == guest.half.as_bytes());
+        if friend.record.invite_id == Some(id.0) && same_half {
+            // It has not heard our answer.
+            return Ok(Decision::Friend(Box::new(friend.clone())));
+        }
+        // Made a moment ago by an invite that crossed this one: one friendship is enough.
+        let fresh = friend.record.run_seen.is_none() && about.now.since(friend.record.created) < FRESH;
+        if about.linked || fresh {
+            return Ok(Decision::Waiting);
+        }
+    }
+    let friend_already = known.as_ref().is_some_and(|f| f.record.state == FriendState::Friend);
+    // Both redeem each other's invite: that is consent, and the invite of the smaller identity stands.
+    let crossing = !friend_already && known.as_ref().is_some_and(|f| f.record.invite.is_some());
+    if !spent {
+        row.record.state = InviteState::Spent;
+        row.record.spent_by = Some(guest.person);
+        invite::update(tx, &row)?;
+    }
+    if crossing && about.me > guest.person {
+        return Ok(Decision::Waiting);
+    }
+    if crossing || friend_already || (!spent && row.record.auto_accept) {
+        return Ok(Decision::Friend(Box::new(accept(tx, known, guest, id, about)?)));
+    }
+    if spent {
+        let Some(mut waiting) = request::get(tx, guest.person)? else { return Ok(Decision::Declined) };
+        waiting.half = Secret::new(*guest.half.as_bytes());
+        waiting.certificate.clone_from(&guest.certificate);
+        request::put(tx, &waiting)?;
+        return Ok(Decision::Waiting);
+    }
+    let request = RequestRow {
+        person: guest.person,
+        invite: Some(id.0),
+        greeting: guest.greeting.clone(),
+        certificate: guest.certificate.clone(),
+        half: Secret::new(*guest.half.as_bytes()),
+        received: about.now,
+        expires: row.record.expires.after(SLACK),
+    };
+    request::put(tx, &request)?;
+    let (greeting, label) = (request.greeting, row.record.label.clone());
+    event::push(tx, None, &EventRecord::Request { person: guest.person, greeting, invite: Some(id), label })?;
+    Ok(Decision::Waiting)
+}
+
+fn accept(
+    tx: &Tx<'_>,
+    known: Option<FriendRow>,
+    guest: &Guest,
+    id: InviteId,
+    about: Circumstances,
+) -> Result<FriendRow> {
+    let mut row = match known {
+        Some(row) => row,
+        None => new_friend(tx, guest.person, about.now, about.direct)?,
+    };
+    row.record.addresses.retain(|a| a.at != guest.remote);
+    row.record.addresses.insert(0, Address { at: guest.remote, reached: None });
+    row.record.addresses.truncate(friend::MOST_ADDRESSES);
+    row.record.certificate = Some(guest.certificate.clone());
+    row.record.invite = None;
+    row.record.invite_id = Some(id.0);
+    let renewed = row.record.state == FriendState::Friend;
+    let mine = Half::random(&mut OsEntropy)?;
+    befriend(tx, &mut row, about.me, mine, guest.half.clone(), renewed)?;
+    Ok(row)
+}
+
+/// The host says yes to a request.
+pub(super) fn take_request(
+    tx: &Tx<'_>,
+    request: &RequestRow,
+    me: PersonId,
+    now: Timestamp,
+    direct: bool,
+) -> Result<FriendRow> {
+    let theirs = Half::from_slice(request.half.as_bytes())?;
+    let known = friend::get(tx, request.person)?.filter(|f| f.record.state != FriendState::Removed);
+    let mut row = match known {
+        Some(row) => row,
+        None => new_friend(tx, request.person, now, direct)?,
+    };
+    let renewed = row.record.state == FriendState::Friend;
+    row.record.certificate = Some(request.certificate.clone());
+    row.record.invite_id = request.invite;
+    row.record.invite = None;
+    befriend(tx, &mut row, me, Half::random(&mut OsEntropy)?, theirs, renewed)?;
+    Ok(row)
+}
+
+/// A friend's row that is to be filled in.
+fn new_friend(tx: &Tx<'_>, person: PersonId, now: Timestamp, direct: bool) -> Result<FriendRow> {
+    let mut record = FriendRecord::new(FriendState::Waiting, now);
+    record.direct = direct;
+    let row = friend::insert(tx, person, &record)?;
+    friend::by_row(tx, row)?.ok_or_else(|| Error::internal("a friend that was just kept is not there"))
+}
+
+/// Makes a friend of `row`: both halves are there. Writes the event.
+fn befriend(
+    tx: &Tx<'_>,
+    row: &mut FriendRow,
+    me: PersonId,
+    mine: Half,
+    theirs: Half,
+    renewed: bool,
+) -> Result<()> {
+    let secret = PairSecret::combine((me, &mine), (row.person, &theirs));
+    row.record.state = FriendState::Friend;
+    row.record.pair_secret = Some(Secret::new(*secret.as_bytes()));
+    row.record.my_half = Some(Secret::new(*mine.as_bytes()));
+    row.record.their_half = Some(Secret::new(*theirs.as_bytes()));
+    row.record.expires = None;
+    row.record.greeting = None;
+    // Nobody has been met under the new secret yet: until then the invite's door stays open.
+    row.record.run_seen = None;
+    friend::update(tx, row)?;
+    request::remove(tx, row.person)?;
+    let change = if renewed { FriendChange::Renewed } else { FriendChange::Added };
+    event::push(tx, Some(row.row), &friend_event(change)).map(|_| ())
+}
+
+fn no_invite() -> Error {
+    Error::new(ErrorKind::NotFound, "there is no such invite")
+}
+
+fn gone() -> Error {
+    Error::new(ErrorKind::NotFound, "the friend is gone")
+}

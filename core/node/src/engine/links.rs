@@ -1,0 +1,358 @@
+//! Links: who may come in, which of two stays, what arrives, when to dial again.
+
+use super::friend::FriendLink;
+use super::{Engine, addresses};
+use crate::event::EventKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use subrosa_net::link::{DialTarget, DoorId, Knocked, LinkEvent, LinkHandle, LinkId, Role, Up};
+use subrosa_proto::entropy::OsEntropy;
+use subrosa_proto::friends::choice::{LinkFacts, new_wins};
+use subrosa_proto::friends::conversation::Input;
+use subrosa_proto::friends::frame::{Addresses, Frame, MAX_ADDRESSES};
+use subrosa_proto::friends::hello::{Hello, MAX_HELLO_POSITIONS};
+use subrosa_proto::friends::invite::{Invite, InviteId};
+use subrosa_proto::friends::pair::door_keys;
+use subrosa_proto::time::Timestamp;
+use subrosa_store::friend::{self, Address, FriendState};
+
+/// How long an address record is true.
+const RECORD_LIFE: Duration = Duration::from_secs(7 * 86_400);
+
+impl Engine {
+    pub(super) fn link_event(&mut self, event: LinkEvent) {
+        match event {
+            LinkEvent::Knocked(knocked) => self.knocked(*knocked),
+            LinkEvent::Up(up) => self.up(*up),
+            LinkEvent::Frame { link, bytes } => self.frame(link, &bytes),
+            LinkEvent::Writable(_) => {}
+            LinkEvent::Down { link, why } => self.down(link, why),
+            LinkEvent::DialFailed { dial, why } => {
+                if let Some(row) = self.dials.remove(&dial) {
+                    log::debug!("dialling friend {row} failed: {why:?}");
+                    self.dial_failed(row);
+                }
+            }
+        }
+    }
+
+    /// The handle of this link, if it is the friend's present one.
+    pub(super) fn link_of(&self, row: i64, link: u64) -> Option<&LinkHandle> {
+        let present = self.friends.get(&row)?.link.as_ref()?;
+        (present.handle.id() == LinkId(link)).then_some(&present.handle)
+    }
+
+    fn knocked(&mut self, knocked: Knocked) {
+        if self.is_stopping() {
+            return;
+        }
+        match knocked.door {
+            DoorId::Invite(id) => self.guest_knocked(InviteId(id), knocked),
+            DoorId::Friend(row) => {
+                let welcome = self
+                    .friends
+                    .get(&row)
+                    .is_some_and(|f| f.person == knocked.person && f.is_friend() && f.record.direct);
+                let answer = welcome.then(|| self.hello(row));
+                let _ = knocked.answer.send(answer);
+            }
+        }
+    }
+
+    /// What we say about ourselves to this friend.
+    pub(super) fn hello(&self, row: i64) -> Hello {
+        let mut hello = Hello::new(self.run, self.now());
+        hello.network_changes = self.network_changes;
+        if let Some(friend) = self.friends.get(&row) {
+            hello.last_seen_run = friend.record.run_seen;
+            hello.certificate_counter = friend.record.certificate_counter;
+            if let Some(talk) = friend.talk.as_ref().filter(|_| friend.is_friend()) {
+                hello.epoch = talk.machine.epoch();
+                hello.positions = talk.machine.positions(MAX_HELLO_POSITIONS);
+            }
+        }
+        hello
+    }
+
+    fn up(&mut self, up: Up) {
+        let dialled = up.dial.and_then(|dial| self.dials.remove(&dial));
+        if self.is_stopping() {
+            return up.link.close(0);
+        }
+        if let Some(row) = dialled
+            && let Some(friend) = self.friends.get_mut(&row)
+        {
+            friend.dial = None;
+            if let DoorId::Invite(_) = up.door {
+                return self.redeemed(row, up);
+            }
+        }
+        if let DoorId::Invite(id) = up.door {
+            // A guest has its answer and goes by itself; one that stays gives way to the next.
+            if let Some(old) = self.guests.insert(InviteId(id), up.link) {
+                old.close(0);
+            }
+            return;
+        }
+        let Some(&row) = self.rows.get(&up.person) else { return up.link.close(0) };
+        let (me, run, changes) = (self.me, up.hello.run, self.network_changes);
+        let Some(friend) = self.friends.get_mut(&row).filter(|f| f.is_friend() && f.record.direct) else {
+            return up.link.close(0);
+        };
+        let facts = LinkFacts {
+            friend_run: run,
+            friend_changes: up.hello.network_changes,
+            own_changes: changes,
+            dialled: up.role == Role::Dialled,
+        };
+        if let Some(old) = &friend.link {
+            if !new_wins(&old.facts, &facts, &me, &up.person) {
+                log::debug!("a second link with friend {row} is closed: the first one stays");
+                // Our own attempt is over all the same.
+                friend.dialer.up(self.config.clock.wall());
+                return up.link.close(0);
+            }
+            self.drop_link(row);
+        }
+        self.take_link(row, up, facts);
+    }
+
+    fn take_link(&mut self, row: i64, up: Up, facts: LinkFacts) {
+        let now = self.now();
+        let remote = up.remote;
+        let Some(friend) = self.friends.get_mut(&row) else { return };
+        log::debug!("link {:?} with friend {row} is up", up.link.id());
+        friend.dialer.up(now);
+        let id = up.link.id();
+        friend.link = Some(FriendLink { handle: up.link.clone(), facts, since: now });
+        friend.record.last_seen = Some(now);
+        friend.record.run_seen = Some(up.hello.run);
+        if up.certificate.counter() >= friend.record.certificate_counter {
+            friend.record.certificate_counter = up.certificate.counter();
+            friend.record.certificate = Some(up.certificate.encode());
+        }
+        reached(&mut friend.record.addresses, remote, now);
+        friend.dialer.set_addresses(friend.record.addresses.iter().map(|a| a.at).collect());
+        let person = friend.person;
+        self.links.insert(id, row);
+        self.save_friend(row);
+        if let Some(run) = up.hello.last_seen_run
+            && run != self.run
+            && !self.past_runs.contains(&run)
+        {
+            // Once for each run we do not know, not at every link.
+            self.past_runs.push(run);
+            let what = super::events::OWN_ROLLBACK;
+            self.tell(Some(row), subrosa_store::event::EventRecord::OwnStore { what });
+        }
+        self.friend_clock(up.hello.time);
+        self.met(row);
+        self.drive(row, Input::LinkUp(id.0));
+        let (trusted, full) = (self.watch.confirmed(), self.friends.get(&row).is_some_and(|f| f.inbox_full));
+        self.drive(row, Input::ClockTrusted(trusted));
+        if full {
+            self.drive(row, Input::InboxFull(true));
+        }
+        self.tell_addresses(row, remote);
+        self.events.push(EventKind::Link { person, remote: Some(remote) });
+    }
+
+    fn tell_addresses(&mut self, row: i64, observed: SocketAddr) {
+        let now = self.now();
+        self.address_counter = now.as_millis().max(self.address_counter + 1);
+        let frame = Frame::Addresses(Addresses {
+            counter: self.address_counter,
+            expires: now.after(RECORD_LIFE),
+            addresses: self.own_addresses(),
+            observed: Some(observed),
+        });
+        if let Some(link) = self.friends.get(&row).and_then(|f| f.link.as_ref())
+            && link.handle.send_first(frame.encode()).is_err()
+        {
+            log::debug!("friend {row} could not be told our addresses");
+        }
+    }
+
+    fn frame(&mut self, link: LinkId, bytes: &[u8]) {
+        let Some(&row) = self.links.get(&link) else { return };
+        match Frame::decode(bytes) {
+            Ok(Some(Frame::Addresses(record))) => self.addresses(row, record),
+            Ok(Some(frame)) => self.drive(row, Input::Frame(link.0, frame)),
+            Ok(None) => {}
+            Err(error) => {
+                log::warn!("friend {row} says something that cannot be read: {error}");
+                self.close_link(row);
+            }
+        }
+    }
+
+    fn addresses(&mut self, row: i64, record: Addresses) {
+        let now = self.now();
+        let Some(friend) = self.friends.get_mut(&row) else { return };
+        if record.counter <= friend.record.address_counter || record.expires < now {
+            return;
+        }
+        friend.record.address_counter = record.counter;
+        let present = friend.link.as_ref().map(|l| l.handle.remote());
+        let mut list: Vec<Address> = Vec::new();
+        // Where the friend is right now comes first, then what it says, then what worked before.
+        let old = std::mem::take(&mut friend.record.addresses);
+        let said = record.addresses.into_iter().filter(|a| addresses::can_be_dialled(*a));
+        let known = old.iter().filter(|a| a.reached.is_some()).map(|a| a.at);
+        for at in present.into_iter().chain(said).chain(known) {
+            if !list.iter().any(|a| a.at == at) && list.len() < MAX_ADDRESSES {
+                let reached = old.iter().find(|a| a.at == at).and_then(|a| a.reached);
+                list.push(Address { at, reached });
+            }
+        }
+        friend.record.addresses = list;
+        friend.dialer.set_addresses(friend.record.addresses.iter().map(|a| a.at).collect());
+        self.save_friend(row);
+    }
+
+    fn down(&mut self, link: LinkId, why: subrosa_net::link::DownReason) {
+        self.guests.retain(|_, guest| guest.id() != link);
+        if let Some(row) = self.links.get(&link).copied() {
+            log::debug!("link {link:?} with friend {row} is down: {why:?}");
+            self.link_ended(row, link);
+        }
+    }
+
+    /// Ends the friend's link, if there is one.
+    pub(super) fn close_link(&mut self, row: i64) {
+        if let Some(link) = self.friends.get(&row).and_then(|f| f.link.as_ref()) {
+            let handle = link.handle.clone();
+            handle.close(0);
+            self.link_ended(row, handle.id());
+        }
+    }
+
+    /// The link makes room for a better one.
+    fn drop_link(&mut self, row: i64) {
+        if let Some(link) = self.friends.get_mut(&row).and_then(|f| f.link.take()) {
+            self.links.remove(&link.handle.id());
+            self.drive(row, Input::LinkDown(link.handle.id().0));
+            link.handle.close(0);
+        }
+    }
+
+    fn link_ended(&mut self, row: i64, id: LinkId) {
+        self.links.remove(&id);
+        let now = self.now();
+        let Some(friend) = self.friends.get_mut(&row) else { return };
+        if friend.link.as_ref().is_none_or(|l| l.handle.id() != id) {
+            return;
+        }
+        friend.link = None;
+        friend.record.last_seen = Some(now);
+        friend.dialer.down(now, &mut OsEntropy);
+        let person = friend.person;
+        self.save_friend(row);
+        self.drive(row, Input::LinkDown(id.0));
+        self.events.push(EventKind::Link { person, remote: None });
+    }
+
+    pub(super) fn dial_failed(&mut self, row: i64) {
+        let now = self.now();
+        if let Some(friend) = self.friends.get_mut(&row) {
+            friend.dial = None;
+            friend.dialer.failed(now, &mut OsEntropy);
+        }
+        self.set_timer(row);
+    }
+
+    pub(super) fn dial_if_due(&mut self, row: i64, now: Timestamp) {
+        if self.endpoints.is_empty() {
+            return;
+        }
+        let old = self.link_is_old(row, now);
+        let Some(friend) = self.friends.get_mut(&row) else { return };
+        if friend.dial.is_some() {
+            return;
+        }
+        let at = if old {
+            // The age counts anew, so that a dial that fails is not repeated at once.
+            if let Some(link) = &mut friend.link {
+                link.since = now;
+            }
+            friend.record.addresses.first().map(|a| a.at)
+        } else {
+            friend.dialer.due(now)
+        };
+        let Some(at) = at else { return };
+        match self.target(row, at) {
+            Some(target) => {
+                let same_family = |e: &&subrosa_net::link::Endpoint| {
+                    e.local_addr().is_ok_and(|local| local.is_ipv4() == at.is_ipv4())
+                };
+                let Some(endpoint) = self.endpoints.iter().find(same_family) else {
+                    return self.dial_failed(row);
+                };
+                let dial = endpoint.dial(target);
+                log::debug!("dialling friend {row} at {at}: {dial:?}");
+                self.dials.insert(dial, row);
+                if let Some(friend) = self.friends.get_mut(&row) {
+                    friend.dial = Some(dial);
+                    friend.tries = friend.tries.wrapping_add(1);
+                }
+            }
+            None => self.dial_failed(row),
+        }
+    }
+
+    fn target(&self, row: i64, remote: SocketAddr) -> Option<DialTarget> {
+        let friend = self.friends.get(&row)?;
+        let mut hello = self.hello(row);
+        // A friend whose newer invite we redeem may have removed us, or not: both doors are tried in turn.
+        let both = friend.is_friend() && friend.record.invite.is_some();
+        let (door, keys, device) = match friend.record.invite.as_deref() {
+            Some(text) if !both || friend.tries % 2 == 0 => {
+                let invite = Invite::parse(text).ok()?;
+                hello.half = friend.my_half();
+                hello.greeting.clone_from(&friend.record.greeting);
+                (DoorId::Invite(invite.id().0), invite.door_keys(), invite.device)
+            }
+            _ => {
+                let secret = friend.record.pair_secret.as_ref().filter(|_| friend.is_friend())?;
+                (DoorId::Friend(row), door_keys(secret.as_bytes(), &friend.person), friend.device()?)
+            }
+        };
+        let hello = Arc::new(move || Some(hello.clone()));
+        Some(DialTarget { remote, person: friend.person, device, door, keys, hello })
+    }
+
+    /// Keeps what we know of the friend. Nothing waits for it.
+    pub(super) fn save_friend(&mut self, row: i64) {
+        let Some(friend) = self.friends.get(&row) else { return };
+        let seen = friend.record.clone();
+        self.write(
+            move |tx| {
+                // Only what links teach; who is a friend under which secret is changed elsewhere, perhaps meanwhile.
+                let Some(mut now) = friend::by_row(tx, row)? else { return Ok(()) };
+                if now.record.state == FriendState::Removed {
+                    return Ok(());
+                }
+                now.record.addresses = seen.addresses;
+                now.record.address_counter = seen.address_counter;
+                now.record.last_seen = seen.last_seen;
+                now.record.run_seen = seen.run_seen;
+                now.record.certificate = seen.certificate;
+                now.record.certificate_counter = seen.certificate_counter;
+                friend::update(tx, &now)
+            },
+            move |_, result| {
+                if let Err(error) = result {
+                    log::warn!("friend {row} could not be saved: {error}");
+                }
+            },
+        );
+    }
+}
+
+/// The address answered: it comes first from now on.
+fn reached(addresses: &mut Vec<Address>, at: SocketAddr, now: Timestamp) {
+    addresses.retain(|a| a.at != at);
+    addresses.insert(0, Address { at, reached: Some(now) });
+    addresses.truncate(MAX_ADDRESSES);
+}

@@ -1,0 +1,256 @@
+//! Making an engine from the store: who we are, whom we know, which doors are open, and the sockets.
+
+use super::friend::{DEVICE, Friend};
+use super::keyring::Keys;
+use super::{Engine, LINK_EVENTS, Parts, Started, invites};
+use crate::config::Config;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+use subrosa_net::link::{DoorId, Endpoint, EndpointConfig, LinkEvent, OwnKeys};
+use subrosa_net::path::PathWrap;
+use subrosa_net::path::gate::Doors;
+use subrosa_proto::clock::ClockWatch;
+use subrosa_proto::crypto::Secret32;
+use subrosa_proto::entropy::OsEntropy;
+use subrosa_proto::friends::knock::{Expect, OwnDevice};
+use subrosa_proto::friends::pair::door_keys;
+use subrosa_proto::identity::{Certificate, DeviceKey, Identity};
+use subrosa_proto::time::Timestamp;
+use subrosa_proto::{Error, ErrorKind, Result};
+use subrosa_store::friend::FriendState;
+use subrosa_store::identity::OwnIdentity;
+use subrosa_store::invite::InviteState;
+use subrosa_store::{Secret, Store, friend, identity, invite, run};
+use tokio::sync::mpsc;
+
+/// A certificate lives so long, and is renewed when half of it is over.
+const CERTIFICATE: Duration = Duration::from_secs(60 * 86_400);
+/// Friends read from the store in one step.
+const PAGE: usize = 256;
+/// Frames and bytes that wait on one link: more than the window of a conversation.
+const LINK_QUEUE: (usize, usize) = (2_048, 3 << 20);
+
+impl Engine {
+    pub(super) fn start(parts: &Parts) -> Result<Started> {
+        let (config, store) = (Arc::clone(&parts.config), parts.store.clone());
+        let now = config.clock.wall();
+        let (identity, own) = own_identity(&store, &config)?;
+        let me = identity.person();
+        let (keys, expires) = own_keys(&store, &identity, own, now)?;
+        let device = keys.devices.first().ok_or_else(no_device)?.key.public();
+        let runs = store.read(run::list)?;
+
+        let doors = parts.doors.clone();
+        doors.clear();
+        let keys = Arc::new(Keys::new(keys, doors.clone(), Arc::clone(&config.clock)));
+        let (done_sender, done) = mpsc::unbounded_channel();
+        let (link_sender, links) = mpsc::channel(LINK_EVENTS);
+        let endpoints = bind(&config, &doors, &keys, &link_sender)?;
+        let addresses = endpoints.iter().filter_map(|e| e.local_addr().ok()).collect();
+        *parts.board.addresses.lock().unwrap_or_else(PoisonError::into_inner) = addresses;
+
+        let mut engine = Engine {
+            run: store.run(),
+            past_runs: runs,
+            events: Arc::clone(&parts.events),
+            identity,
+            me,
+            device,
+            certificate_expires: expires,
+            keys,
+            endpoints,
+            friends: BTreeMap::new(),
+            rows: HashMap::new(),
+            links: HashMap::new(),
+            guests: HashMap::new(),
+            dials: HashMap::new(),
+            timers: BTreeSet::new(),
+            watch: ClockWatch::new(now, config.clock.steady()),
+            housekeeping: now,
+            retention: now,
+            network_changes: 0,
+            address_counter: 0,
+            disk_full: false,
+            outputs: Vec::new(),
+            done: done_sender,
+            outstanding: 0,
+            stopping: None,
+            entropy: OsEntropy,
+            config,
+            store,
+        };
+        engine.load_friends(now)?;
+        engine.open_invites(now)?;
+        engine.events.attach(engine.store.clone());
+        Ok(Started { engine, done, links })
+    }
+
+    fn load_friends(&mut self, now: Timestamp) -> Result<()> {
+        let mut after = 0;
+        loop {
+            let page = self.store.read(|s| friend::list(s, after, PAGE))?;
+            let last = page.len() < PAGE;
+            for row in page {
+                after = row.row;
+                if row.record.state == FriendState::Removed {
+                    continue;
+                }
+                let (number, person) = (row.row, row.person);
+                let config = &self.config;
+                let friend = self.store.read(|s| Friend::load(s, row, config, now))?;
+                self.friends.insert(number, friend);
+                self.rows.insert(person, number);
+                self.open_door(number);
+                self.inbox_changed(number);
+                self.set_timer(number);
+            }
+            if last {
+                return Ok(());
+            }
+        }
+    }
+
+    fn open_invites(&mut self, now: Timestamp) -> Result<()> {
+        for row in self.store.read(invite::list)? {
+            // Of a spent invite the door is open until its redeemer was met under the pair secret.
+            let met = || {
+                let row = row.record.spent_by.and_then(|person| self.rows.get(&person));
+                row.and_then(|row| self.friends.get(row))
+                    .is_some_and(|f| f.is_friend() && f.record.run_seen.is_some())
+            };
+            let open = match row.record.state {
+                InviteState::Open => true,
+                InviteState::Spent => row.record.expires.after(invites::SLACK) > now && !met(),
+                InviteState::Revoked | InviteState::Expired => false,
+            };
+            if open {
+                let keys = door_keys(row.record.secret.as_bytes(), &self.me);
+                self.keys.open(DoorId::Invite(row.id.0), keys, Expect::Anyone);
+            }
+        }
+        Ok(())
+    }
+
+    /// Renews our certificate when half of its life is over.
+    pub(super) fn renew_certificate(&mut self, now: Timestamp) {
+        if now.after(CERTIFICATE / 2) < self.certificate_expires {
+            return;
+        }
+        let identity = self.identity.clone();
+        let renewed = self
+            .store
+            .read(identity::load)
+            .and_then(|own| own.ok_or_else(no_device))
+            .and_then(|own| own_keys(&self.store, &identity, own, now));
+        match renewed {
+            Ok((own, expires)) => {
+                self.keys.set_own(own);
+                self.certificate_expires = expires;
+            }
+            Err(error) => log::warn!("our certificate could not be renewed: {error}"),
+        }
+    }
+}
+
+/// The identity of the store; a new store gets the one of the configuration, or a fresh one.
+fn own_identity(store: &Store, config: &Config) -> Result<(Identity, OwnIdentity)> {
+    if let Some(own) = store.read(identity::load)? {
+        let present = Identity::from_secret(own.identity.as_bytes())?;
+        if config.identity.as_ref().is_some_and(|wanted| wanted.person() != present.person()) {
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                "this store belongs to another identity: open it without one, or use another file",
+            ));
+        }
+        return Ok((present, own));
+    }
+    let fresh = match &config.identity {
+        Some(identity) => identity.clone(),
+        None => Identity::generate(&mut OsEntropy)?,
+    };
+    let device = DeviceKey::generate(&mut OsEntropy)?;
+    let own = OwnIdentity {
+        identity: Secret::new(*fresh.secret().as_bytes()),
+        devices: vec![identity::OwnDevice {
+            number: DEVICE,
+            secret: Secret::new(*device.secret().as_bytes()),
+        }],
+        certificate_counter: 0,
+    };
+    let kept = own.clone();
+    store.write_wait(move |tx| identity::save(tx, &kept))?;
+    Ok((fresh, own))
+}
+
+/// Our device keys with fresh certificates, and when those expire.
+fn own_keys(
+    store: &Store,
+    who: &Identity,
+    mut own: OwnIdentity,
+    now: Timestamp,
+) -> Result<(OwnKeys, Timestamp)> {
+    let expires = now.after(CERTIFICATE);
+    // The higher counter is on disk before anybody sees it.
+    own.certificate_counter += 1;
+    let counter = own.certificate_counter;
+    let kept = own.clone();
+    store.write_wait(move |tx| identity::save(tx, &kept))?;
+    // The one in use is the last one kept, and the first one asked for.
+    let devices = own.devices.iter().rev().map(|device| {
+        let key = DeviceKey::from_secret(Secret32::new(*device.secret.as_bytes()));
+        let certificate = Certificate::issue(who, device.number, &key.public(), counter, expires).encode();
+        OwnDevice { key, certificate }
+    });
+    Ok((OwnKeys { person: who.person(), devices: devices.collect() }, expires))
+}
+
+fn bind(
+    config: &Config,
+    doors: &Doors,
+    keys: &Arc<Keys>,
+    events: &mpsc::Sender<LinkEvent>,
+) -> Result<Vec<Endpoint>> {
+    let settings = EndpointConfig {
+        keep_alive: config.keep_alive,
+        mute: config.mute,
+        dial: config.dial_timeout,
+        queue_frames: LINK_QUEUE.0,
+        queue_bytes: LINK_QUEUE.1,
+        ..EndpointConfig::default()
+    };
+    let mut endpoints = Vec::new();
+    let mut failed = None;
+    for &address in &config.bind {
+        let keyring = Arc::clone(keys) as Arc<dyn subrosa_net::link::Keyring>;
+        let bound =
+            Endpoint::bind(address, wrap(config), doors.clone(), keyring, events.clone(), settings.clone());
+        match bound {
+            Ok(endpoint) => endpoints.push(endpoint),
+            // A machine without one of the families still has the other.
+            Err(error) if address.ip().is_unspecified() && config.bind.len() > 1 => {
+                log::info!("{address} cannot be bound: {error}");
+                failed = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match failed {
+        Some(error) if endpoints.is_empty() => Err(error),
+        _ => Ok(endpoints),
+    }
+}
+
+#[cfg(feature = "testing")]
+fn wrap(config: &Config) -> Option<PathWrap> {
+    config.wrap.clone()
+}
+
+#[cfg(not(feature = "testing"))]
+fn wrap(_: &Config) -> Option<PathWrap> {
+    None
+}
+
+fn no_device() -> Error {
+    Error::damaged("the store holds no identity or no device key")
+}

@@ -1,0 +1,154 @@
+//! What happens by itself: deadlines of conversations and diallers, the clock, invites that end, retention.
+
+use super::{Engine, LONGEST_SLEEP};
+use crate::event::EventKind;
+use std::time::Duration;
+use subrosa_proto::friends::conversation::Input;
+use subrosa_proto::time::Timestamp;
+use subrosa_store::retention;
+
+/// Looked after so often even if nothing is due: what was missed because the clock jumped.
+const HOUSEKEEPING: Duration = Duration::from_secs(15 * 60);
+/// Old messages are deleted so often.
+const RETENTION: Duration = Duration::from_secs(6 * 3600);
+/// A conversation that could not be read from the store is tried again after this.
+const REVIVE: Duration = Duration::from_secs(2);
+/// A link is dialled anew after this (PROTOCOL 2), the new one before the old one ends.
+const LINK_AGE: Duration = Duration::from_secs(24 * 3600);
+/// A clock that differs by more is an event (PROTOCOL 8).
+const CLOCK_EVENT: Duration = Duration::from_secs(60);
+
+impl Engine {
+    /// Notices a clock that jumped.
+    pub(super) fn read_clock(&mut self) {
+        let (wall, steady) = (self.config.clock.wall(), self.config.clock.steady());
+        if !self.watch.read(wall, steady) {
+            return;
+        }
+        log::info!("the clock jumped, or the machine slept");
+        self.housekeeping = wall;
+        self.retention = self.retention.min(wall.after(RETENTION));
+        let rows: Vec<i64> = self.friends.keys().copied().collect();
+        for row in rows {
+            if let Some(friend) = self.friends.get_mut(&row) {
+                friend.dialer.now(wall);
+            }
+            self.drive(row, Input::ClockTrusted(false));
+        }
+    }
+
+    /// A friend says what its clock shows.
+    pub(super) fn friend_clock(&mut self, theirs: Timestamp) {
+        let wall = self.now();
+        if theirs.distance(wall) > CLOCK_EVENT {
+            let (ours, theirs) = (wall.as_millis(), theirs.as_millis());
+            let magnitude = i64::try_from(ours.abs_diff(theirs)).unwrap_or(i64::MAX);
+            let offset = if ours >= theirs { magnitude } else { -magnitude };
+            self.events.push(EventKind::Clock { offset });
+        }
+        if self.watch.friend_says(theirs, wall) {
+            let rows: Vec<i64> = self.friends.keys().copied().collect();
+            for row in rows {
+                self.drive(row, Input::ClockTrusted(true));
+            }
+            self.housekeeping = wall;
+        }
+    }
+
+    /// How long the engine may sleep.
+    pub(super) fn sleep(&self) -> Duration {
+        let now = self.now();
+        let first = self.timers.first().map(|(at, _)| *at);
+        [first, Some(self.housekeeping)]
+            .into_iter()
+            .flatten()
+            .map(|at| at.since(now))
+            .min()
+            .unwrap_or(LONGEST_SLEEP)
+            .min(LONGEST_SLEEP)
+    }
+
+    /// Does what is due.
+    pub(super) fn tick(&mut self) {
+        if self.is_stopping() {
+            return;
+        }
+        let now = self.now();
+        // Each friend once: what is due again at once waits for the next turn, after links and hosts had theirs.
+        let due: Vec<(Timestamp, i64)> = self.timers.range(..=(now, i64::MAX)).copied().collect();
+        for (at, row) in due {
+            self.timers.remove(&(at, row));
+            if let Some(friend) = self.friends.get_mut(&row) {
+                friend.timer = None;
+            }
+            self.friend_due(row, now);
+        }
+        if self.housekeeping <= now || self.housekeeping > now.after(HOUSEKEEPING) {
+            self.keep_house(now);
+        }
+    }
+
+    fn friend_due(&mut self, row: i64, now: Timestamp) {
+        self.revive(row);
+        self.dial_if_due(row, now);
+        self.drive(row, Input::Tick);
+    }
+
+    /// Notes when the friend's machines want to hear of the time next.
+    pub(super) fn set_timer(&mut self, row: i64) {
+        let now = self.now();
+        let Some(friend) = self.friends.get_mut(&row) else { return };
+        let talk = match &friend.talk {
+            Some(talk) => talk.machine.deadline(),
+            None => Some(now.after(REVIVE)),
+        };
+        let renew = friend.link.as_ref().filter(|l| l.facts.dialled).map(|l| l.since.after(LINK_AGE));
+        // While a dial is under way there is nothing to dial.
+        let can_dial = friend.dial.is_none() && !self.endpoints.is_empty();
+        let dial = [friend.dialer.deadline(), renew].into_iter().flatten().min().filter(|_| can_dial);
+        let at = [talk, dial].into_iter().flatten().min();
+        if friend.timer != at {
+            if let Some(old) = friend.timer {
+                self.timers.remove(&(old, row));
+            }
+            friend.timer = at;
+            if let Some(at) = at {
+                self.timers.insert((at, row));
+            }
+        }
+    }
+
+    /// Whether a link is so old that it is dialled anew.
+    pub(super) fn link_is_old(&self, row: i64, now: Timestamp) -> bool {
+        let link = self.friends.get(&row).and_then(|f| f.link.as_ref());
+        link.is_some_and(|l| l.facts.dialled && now.since(l.since) >= LINK_AGE)
+    }
+
+    fn keep_house(&mut self, now: Timestamp) {
+        let mut next = now.after(HOUSEKEEPING);
+        self.renew_certificate(now);
+        // Nothing ends on the word of a clock that jumped and that nobody confirmed.
+        if !self.watch.suspicious() {
+            for at in
+                [self.end_invites(now), self.end_redeeming(now), self.end_requests(now)].into_iter().flatten()
+            {
+                next = next.min(at.max(now.after(Duration::from_secs(1))));
+            }
+        }
+        self.housekeeping = next;
+        if self.retention <= now {
+            self.retention = now.after(RETENTION);
+            if self.watch.confirmed() {
+                let keep = self.config.retention;
+                self.write(
+                    move |tx| retention::run(tx, now, keep),
+                    |_, result| {
+                        if let Err(error) = result {
+                            log::warn!("old messages could not be deleted: {error}");
+                        }
+                    },
+                );
+            }
+        }
+    }
+}

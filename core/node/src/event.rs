@@ -1,0 +1,197 @@
+//! What a host is told. Durable events live in the store and come again after a restart until they are acked; the
+//! others tell what is so at the moment, and may be dropped when nobody pulls.
+
+use crate::{InviteId, Lane, MessageId, PersonId, Timestamp};
+use std::net::SocketAddr;
+use subrosa_proto::friends::message::Refusal;
+
+/// Names a durable event. Never reused within a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId(pub i64);
+
+/// Something the host should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// There for a durable event: give it to [`Node::ack`](crate::Node::ack) once what it says is dealt with.
+    pub id: Option<EventId>,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// Durable. A friend's message.
+    Message(Received),
+    /// Durable. A message we sent came to its end.
+    Delivery {
+        /// The message.
+        message: MessageId,
+        /// To whom.
+        person: PersonId,
+        /// How it ended.
+        state: DeliveryState,
+    },
+    /// Durable. Somebody wants to be a friend: see [`Node::request_accept`](crate::Node::request_accept).
+    Request {
+        /// Who.
+        person: PersonId,
+        /// What they say; may be empty.
+        greeting: String,
+        /// The label of the invite they redeemed.
+        label: Option<String>,
+    },
+    /// Durable. A friendship began, changed or ended.
+    Friend {
+        /// With whom.
+        person: PersonId,
+        /// What changed.
+        change: FriendChange,
+    },
+    /// Durable. A friend refused a message for good: its lane stands still until
+    /// [`Node::retry`](crate::Node::retry) or [`Node::skip`](crate::Node::skip).
+    LaneStopped {
+        /// The friend.
+        person: PersonId,
+        /// The lane.
+        lane: Lane,
+        /// The message that was refused.
+        message: MessageId,
+        /// Why.
+        why: Refusal,
+    },
+    /// Durable. Somebody else came with an invite that was used already: the text has leaked.
+    InviteReused {
+        /// The invite.
+        invite: InviteId,
+        /// Its label.
+        label: Option<String>,
+    },
+    /// Durable. An invite of ours ended unused, or one we redeemed was never answered.
+    InviteExpired {
+        /// The invite.
+        invite: InviteId,
+        /// Its label, if it was ours.
+        label: Option<String>,
+        /// The person who never answered, if we redeemed it.
+        person: Option<PersonId>,
+    },
+    /// Durable. This store is an older copy of itself, or there are two of it: a friend knows more of our past than
+    /// we do.
+    OwnStore {
+        /// The friend who knows more.
+        person: PersonId,
+    },
+    /// A friend says something for now only.
+    Transient {
+        /// Who.
+        person: PersonId,
+        /// What.
+        body: Vec<u8>,
+    },
+    /// The link with a friend came up or went down.
+    Link {
+        /// The friend.
+        person: PersonId,
+        /// There for a link that came up: where the friend is.
+        remote: Option<SocketAddr>,
+    },
+    /// A bound was reached (`full` is true), or there is room again.
+    Full {
+        /// Which one.
+        what: FullWhat,
+        /// The friend, where it is one friend's.
+        person: Option<PersonId>,
+        /// Whether it is full now.
+        full: bool,
+    },
+    /// Our clock and a friend's differ by more than a minute.
+    Clock {
+        /// Ours minus theirs, in milliseconds.
+        offset: i64,
+    },
+    /// A task of ours crashed and was started again, or the store cannot be written at the moment.
+    Fault {
+        /// What happened, to read.
+        text: String,
+    },
+    /// So many events that are not durable were lost because nobody pulled them.
+    Dropped {
+        /// How many.
+        count: u64,
+    },
+}
+
+/// A message from a friend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// What it is: the same at every repetition.
+    pub id: MessageId,
+    /// Who wrote it.
+    pub person: PersonId,
+    /// The lane it came on.
+    pub lane: Lane,
+    /// Its body.
+    pub body: Vec<u8>,
+    /// What the body is, if the sender said so.
+    pub content_type: Option<String>,
+    /// The message it answers.
+    pub reply_to: Option<MessageId>,
+    /// When it was sent, by the sender's clock.
+    pub sent: Timestamp,
+    /// When it came, by ours.
+    pub received: Timestamp,
+    /// How it came.
+    pub way: Way,
+    /// Given back by a friend after our store was lost. Always `false` so far.
+    pub restored: bool,
+}
+
+/// How a message came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Way {
+    /// Over a link.
+    Link,
+}
+
+/// How a message that was sent ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DeliveryState {
+    /// The friend's device has it.
+    Delivered,
+    /// The friend refused it for good and it was skipped, or the friend was removed.
+    Refused(Refusal),
+    /// Its time to live ran out.
+    Expired,
+    /// It was cancelled.
+    Cancelled,
+}
+
+/// What changed in a friendship.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FriendChange {
+    /// Both sides said so: friends.
+    Added,
+    /// We removed the friend.
+    Removed,
+    /// The other side declined.
+    Declined,
+    /// A friendship that was there got new keys.
+    Renewed,
+    /// The friend's store is an older copy of itself.
+    RolledBack,
+}
+
+/// What can be full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FullWhat {
+    /// Messages that the host has not acked: friends wait.
+    Inbox,
+    /// The disk: nothing can be written.
+    Disk,
+}

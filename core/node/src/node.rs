@@ -1,0 +1,244 @@
+//! The handle a host holds. Every operation is a method of [`Node`]; here is what they have in common and the
+//! lifecycle, the operations themselves are in one file per noun.
+
+mod events;
+mod friends;
+mod invites;
+mod messages;
+mod requests;
+mod status;
+
+pub use friends::{FriendInfo, FriendState};
+pub use invites::{InviteInfo, InviteOptions, InviteState, NewInvite, RedeemOptions};
+pub use messages::{MessageInfo, MessageState, SendOptions};
+pub use requests::RequestInfo;
+pub use status::Status;
+
+use crate::config::Config;
+use crate::engine::{self, Board, COMMANDS, Engine, Job, Parts, Reply};
+use crate::queue::{EventQueue, not_in_callback};
+use crate::runtime::Runtime;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use subrosa_net::path::gate::Doors;
+use subrosa_proto::identity::{Identity, PersonId};
+use subrosa_proto::{Error, ErrorKind, Result};
+use subrosa_store::{Options, Store};
+use tokio::sync::{mpsc, oneshot};
+
+/// Most entries one page of a list gives, whatever was asked for.
+const LONGEST_PAGE: usize = 1_000;
+
+/// One identity with one store, and its links. Cheap to clone; every clone is the same node. When the last clone is
+/// dropped without [`Node::close`], the node ends as if the process had been killed: nothing is lost.
+#[derive(Clone)]
+pub struct Node(Arc<Inner>);
+
+struct Inner {
+    config: Arc<Config>,
+    runtime: Runtime,
+    events: Arc<EventQueue>,
+    board: Arc<Board>,
+    doors: Doors,
+    person: PersonId,
+    state: Mutex<State>,
+    /// Held while the node pauses, resumes or closes: one at a time.
+    turning: tokio::sync::Mutex<()>,
+}
+
+enum State {
+    Running(Running),
+    Paused,
+    Closed,
+}
+
+#[derive(Clone)]
+struct Running {
+    store: Store,
+    commands: mpsc::Sender<Job>,
+}
+
+impl Node {
+    /// Opens the store, or makes it, and starts. Opening with a passphrase takes as long as Argon2id takes.
+    ///
+    /// Errors say what is wrong with the store, each by its own kind: [`ErrorKind::WrongKey`],
+    /// [`ErrorKind::Damaged`], [`ErrorKind::ForeignOrNewer`], [`ErrorKind::StoreInUse`], [`ErrorKind::DiskFull`],
+    /// [`ErrorKind::ReadOnly`], [`ErrorKind::Io`]; an address that cannot be bound is [`ErrorKind::Network`], and
+    /// an identity other than the store's [`ErrorKind::AlreadyExists`].
+    pub async fn open(config: Config) -> Result<Node> {
+        not_in_callback()?;
+        let config = Arc::new(config);
+        let runtime = Runtime::new()?;
+        let events = Arc::new(EventQueue::new(config.transient_events));
+        let board = Arc::new(Board::default());
+        let doors = Doors::new();
+        let running = start(&config, &runtime, &events, &board, &doors).await?;
+        let person = stored_identity(&running.store)?.person();
+        let state = Mutex::new(State::Running(running));
+        let turning = tokio::sync::Mutex::new(());
+        Ok(Node(Arc::new(Inner { config, runtime, events, board, doors, person, state, turning })))
+    }
+
+    /// Who we are.
+    pub fn identity(&self) -> PersonId {
+        self.0.person
+    }
+
+    /// Our identity with its secret key, for a backup of the host. Whoever has it is us.
+    pub async fn identity_export(&self) -> Result<Identity> {
+        stored_identity(&self.running()?.store)
+    }
+
+    /// Closes sockets and database, for a phone that is about to suspend the app: links end, what is being written
+    /// is finished, the store's lock is free. Until [`Node::resume`] every operation is
+    /// [`ErrorKind::WrongState`], except `close`; nothing is lost. Pausing twice is fine.
+    pub async fn pause(&self) -> Result<()> {
+        not_in_callback()?;
+        let _turn = self.0.turning.lock().await;
+        let running = match &*self.state() {
+            State::Running(running) => running.clone(),
+            State::Paused => return Ok(()),
+            State::Closed => return Err(closed()),
+        };
+        let result = self.halt(running).await;
+        *self.state() = State::Paused;
+        result
+    }
+
+    /// Goes on after [`Node::pause`]. Events that were not acked come again. Resuming a node that runs is fine.
+    pub async fn resume(&self) -> Result<()> {
+        not_in_callback()?;
+        let _turn = self.0.turning.lock().await;
+        match &*self.state() {
+            State::Running(_) => return Ok(()),
+            State::Paused => {}
+            State::Closed => return Err(closed()),
+        }
+        let inner = &self.0;
+        let running = start(&inner.config, &inner.runtime, &inner.events, &inner.board, &inner.doors).await?;
+        *self.state() = State::Running(running);
+        Ok(())
+    }
+
+    /// Ends the node: links close, what is being written is finished, the store is checkpointed and free. Whoever
+    /// waits in [`Node::next_event`] gets [`ErrorKind::WrongState`], as every later call does. Closing twice is fine.
+    pub async fn close(&self) -> Result<()> {
+        not_in_callback()?;
+        let _turn = self.0.turning.lock().await;
+        let before = std::mem::replace(&mut *self.state(), State::Closed);
+        let result = match before {
+            State::Running(running) => self.halt(running).await,
+            State::Paused | State::Closed => Ok(()),
+        };
+        self.0.events.close();
+        result
+    }
+
+    async fn halt(&self, running: Running) -> Result<()> {
+        self.0.events.detach();
+        let (done, stopped) = oneshot::channel();
+        let stop: Job = Box::new(move |engine: &mut Engine| engine.stop(Some(done)));
+        if running.commands.send(stop).await.is_ok() {
+            let _ = stopped.await;
+        }
+        let store = running.store;
+        self.off_thread(move || store.close()).await?
+    }
+
+    /// Runs something that blocks on a thread of ours.
+    async fn off_thread<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        off_thread(&self.0.runtime, work).await
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn running(&self) -> Result<Running> {
+        not_in_callback()?;
+        match &*self.state() {
+            State::Running(running) => Ok(running.clone()),
+            State::Paused => Err(Error::new(ErrorKind::WrongState, "the node is paused: resume it first")),
+            State::Closed => Err(closed()),
+        }
+    }
+
+    /// Reads from the store.
+    fn read<T>(&self, read: impl FnOnce(&subrosa_store::Session<'_>) -> Result<T>) -> Result<T> {
+        self.running()?.store.read(read)
+    }
+
+    /// Runs `job` on the engine and waits for its answer.
+    async fn ask<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Engine, Reply<T>) + Send + 'static,
+    ) -> Result<T> {
+        let running = self.running()?;
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |engine: &mut Engine| {
+            if engine.is_stopping() {
+                let _ =
+                    reply.send(Err(Error::new(ErrorKind::WrongState, "the node is being paused or closed")));
+            } else {
+                job(engine, reply);
+            }
+        });
+        running.commands.send(job).await.map_err(|_| closed())?;
+        answer.await.unwrap_or_else(|_| {
+            Err(Error::internal(
+                "the operation was cut short by a crash or by closing; look whether it took effect",
+            ))
+        })
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Node({:?})", self.0.person)
+    }
+}
+
+/// Opens the store and starts the engine on it.
+async fn start(
+    config: &Arc<Config>,
+    runtime: &Runtime,
+    events: &Arc<EventQueue>,
+    board: &Arc<Board>,
+    doors: &Doors,
+) -> Result<Running> {
+    let options = Options::new(&config.store, config.key.clone());
+    let store = off_thread(runtime, move || Store::open(options)).await??;
+    let (commands, receiver) = mpsc::channel(COMMANDS);
+    let (ready, started) = oneshot::channel();
+    let parts = Parts {
+        config: Arc::clone(config),
+        store: store.clone(),
+        events: Arc::clone(events),
+        board: Arc::clone(board),
+        doors: doors.clone(),
+    };
+    runtime.handle()?.spawn(engine::run(parts, receiver, ready));
+    let started = started.await.unwrap_or_else(|_| Err(Error::internal("the engine did not start")));
+    if let Err(error) = started {
+        let _ = off_thread(runtime, move || store.close()).await;
+        return Err(error);
+    }
+    Ok(Running { store, commands })
+}
+
+async fn off_thread<T: Send + 'static>(
+    runtime: &Runtime,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    runtime.handle()?.spawn_blocking(work).await.map_err(|_| Error::internal("a task crashed"))
+}
+
+fn stored_identity(store: &Store) -> Result<Identity> {
+    let own = store.read(subrosa_store::identity::load)?;
+    let own = own.ok_or_else(|| Error::damaged("the store holds no identity"))?;
+    Identity::from_secret(own.identity.as_bytes())
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::WrongState, "the node is closed: open it again")
+}

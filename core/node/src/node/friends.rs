@@ -1,0 +1,121 @@
+//! Friends and friends-to-be.
+
+use super::{LONGEST_PAGE, Node};
+use crate::engine::Live;
+use std::net::SocketAddr;
+use subrosa_proto::identity::PersonId;
+use subrosa_proto::time::Timestamp;
+use subrosa_proto::{Error, ErrorKind, Result};
+use subrosa_store::friend;
+
+/// How far a friendship is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FriendState {
+    /// We redeem their invite and have not reached them.
+    Redeeming,
+    /// They have our request and have not answered it.
+    Waiting,
+    /// Both said so.
+    Friend,
+}
+
+/// A friend, in lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FriendInfo {
+    /// Who.
+    pub person: PersonId,
+    /// What the host calls them.
+    pub name: Option<String>,
+    /// How far it is.
+    pub state: FriendState,
+    /// Whether links are allowed and they learn our addresses.
+    pub direct: bool,
+    /// Whether a link stands.
+    pub connected: bool,
+    /// Where they are, while a link stands.
+    pub remote: Option<SocketAddr>,
+    /// When a link with them last came up or ended.
+    pub last_seen: Option<Timestamp>,
+    /// Messages that wait for them.
+    pub queued_messages: u64,
+    /// What those count against the limit of the queue, in bytes.
+    pub queued_bytes: u64,
+    /// Since when we know them.
+    pub since: Timestamp,
+}
+
+impl Node {
+    /// Friends and friends-to-be in the order we met them, after `after` (none: from the start), at most `limit`.
+    pub async fn friend_list(&self, after: Option<PersonId>, limit: usize) -> Result<Vec<FriendInfo>> {
+        let limit = limit.min(LONGEST_PAGE);
+        let mut start = match after {
+            Some(person) => self.read(|s| friend::get(s, person))?.map_or(0, |f| f.row),
+            None => 0,
+        };
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let page = self.read(|s| friend::list(s, start, LONGEST_PAGE))?;
+            let Some(last) = page.last() else { break };
+            start = last.row;
+            found.extend(page.into_iter().filter(|f| f.record.state != friend::FriendState::Removed));
+        }
+        found.truncate(limit);
+        let rows: Vec<i64> = found.iter().map(|f| f.row).collect();
+        let live = self.live(rows).await?;
+        Ok(found.into_iter().zip(live).filter_map(|(row, live)| info(row, live)).collect())
+    }
+
+    /// One friend, or friend-to-be. [`ErrorKind::NotAFriend`] for strangers.
+    pub async fn friend_get(&self, person: PersonId) -> Result<FriendInfo> {
+        let row = self.read(|s| friend::get(s, person))?.ok_or_else(stranger)?;
+        let live = self.live(vec![row.row]).await?.pop().flatten();
+        info(row, live).ok_or_else(stranger)
+    }
+
+    /// Ends a friendship at once on our side: link, queue, keys. What waited for them ends as refused. They are not
+    /// told. [`ErrorKind::NotAFriend`] for strangers.
+    pub async fn friend_remove(&self, person: PersonId) -> Result<()> {
+        self.ask(move |engine, reply| engine.friend_remove(person, reply)).await
+    }
+
+    /// Allows or forbids links with a friend. While forbidden, its door is closed, it learns no address of ours, and
+    /// messages wait. [`ErrorKind::NotAFriend`] for strangers.
+    pub async fn friend_set_direct(&self, person: PersonId, direct: bool) -> Result<()> {
+        self.ask(move |engine, reply| engine.friend_set_direct(person, direct, reply)).await
+    }
+
+    async fn live(&self, rows: Vec<i64>) -> Result<Vec<Option<Live>>> {
+        self.ask(move |engine, reply| {
+            let _ = reply.send(Ok(rows.into_iter().map(|row| engine.live_friend(row)).collect()));
+        })
+        .await
+    }
+}
+
+fn info(row: friend::FriendRow, live: Option<Live>) -> Option<FriendInfo> {
+    let record = row.record;
+    let state = match record.state {
+        friend::FriendState::Redeeming => FriendState::Redeeming,
+        friend::FriendState::Waiting => FriendState::Waiting,
+        friend::FriendState::Friend => FriendState::Friend,
+        friend::FriendState::Removed => return None,
+    };
+    let live = live.unwrap_or_default();
+    Some(FriendInfo {
+        person: row.person,
+        name: record.name.clone(),
+        state,
+        direct: record.direct,
+        connected: live.remote.is_some(),
+        remote: live.remote,
+        last_seen: live.last_seen.or(record.last_seen),
+        queued_messages: live.queued_messages,
+        queued_bytes: live.queued_bytes,
+        since: record.created,
+    })
+}
+
+fn stranger() -> Error {
+    Error::new(ErrorKind::NotAFriend, "no friend with this identity: exchange an invite first")
+}

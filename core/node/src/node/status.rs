@@ -1,0 +1,58 @@
+//! A snapshot for a debug screen.
+
+use super::{Node, State};
+use crate::queue::not_in_callback;
+use std::net::SocketAddr;
+use std::sync::PoisonError;
+use subrosa_proto::Result;
+use subrosa_proto::identity::PersonId;
+
+/// How a node stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// The version of the library.
+    pub version: String,
+    /// Who we are, in text form.
+    pub person: String,
+    /// Whether the node is paused; then the numbers are 0.
+    pub paused: bool,
+    /// The addresses that are bound.
+    pub addresses: Vec<SocketAddr>,
+    /// Friends, friends-to-be not counted.
+    pub friends: u64,
+    /// Friends with a link.
+    pub links: u64,
+    /// Messages that wait for friends.
+    pub queued_messages: u64,
+    /// What those count against the limits of queues, in bytes.
+    pub queued_bytes: u64,
+    /// Messages from friends that the host has not acked.
+    pub unacked_messages: u64,
+    /// Whether a friend confirmed the wall clock since it last jumped.
+    pub clock_confirmed: bool,
+}
+
+impl Node {
+    /// How the node stands. Works while it is paused, too.
+    pub async fn status(&self) -> Result<Status> {
+        not_in_callback()?;
+        let mut status =
+            Status { version: crate::VERSION.to_owned(), person: self.person_text(), ..Status::default() };
+        if matches!(&*self.state(), State::Paused) {
+            status.paused = true;
+            return Ok(status);
+        }
+        status.addresses = self.0.board.addresses.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.ask(move |engine, reply| {
+            engine.describe(&mut status);
+            let _ = reply.send(Ok(status));
+        })
+        .await
+    }
+
+    fn person_text(&self) -> String {
+        let person: PersonId = self.identity();
+        person.text()
+    }
+}
