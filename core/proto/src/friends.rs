@@ -10,3 +10,4 @@ pub mod invite;
 pub mod knock;
 pub mod message;
 pub mod pair;
+pub mod safety;

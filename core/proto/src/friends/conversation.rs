@@ -120,6 +120,9 @@ pub enum Input {
     Loaded(Loaded),
     /// Whether the host's inbox is full.
     InboxFull(bool),
+    /// The friend knows a run of our store that we do not remember: our store is an older copy of itself, or there are
+    /// two of it. Numbers we give may have been given before; from now on they are given anew.
+    OlderStore,
     /// Whether the wall clock is confirmed, so that times to live may end messages.
     ClockTrusted(bool),
     /// A deadline came.
@@ -290,6 +293,7 @@ impl Conversation {
                     out.push(Output::Transmit { link, frame: Frame::Full(full), urgent: true });
                 }
             }
+            Input::OlderStore => self.older_store(out),
             Input::ClockTrusted(trusted) => self.out.clock_trusted = trusted,
             Input::Tick => {}
         }

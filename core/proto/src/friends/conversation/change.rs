@@ -26,7 +26,8 @@ pub enum Change {
         seq: u64,
     },
     /// A new sending epoch: every message in the outbox loses its position, voids vanish, each lane's next number
-    /// is 0 again. Stopped lanes stay stopped.
+    /// is 0 again. Stopped lanes stay stopped. What once had a position may be on its way: [`Change::Cancel`] is too
+    /// late for it from then on, too.
     Renumber(Epoch),
     /// The message has ended and leaves the outbox; its state is kept and a durable `delivery` event is written.
     /// [`Outcome::Gone`] if it is not in the outbox.
@@ -52,7 +53,7 @@ pub enum Change {
         below: u64,
     },
     /// The message leaves the outbox as [`End::Cancelled`] with a `delivery` event, if it has no position
-    /// ([`Outcome::Done`]). [`Outcome::TooLate`] if it has one, [`Outcome::Gone`] if it is not in the outbox.
+    /// and never had one ([`Outcome::Done`]). [`Outcome::TooLate`] if it has or had one, [`Outcome::Gone`] if it is not in the outbox.
     Cancel(MessageId),
     /// The friend refused the message for good: the lane stops, and a durable `lane_stopped` event is written.
     Stop {
@@ -90,7 +91,8 @@ pub enum Change {
         /// Device, epoch and lane; `seq` is the first number that is not settled.
         next: Position,
     },
-    /// The friend's epoch is retired: its watermarks may be forgotten. It has no message that was not shown.
+    /// The friend's epoch is retired: its watermarks may be forgotten. Messages of it that were kept and not shown go,
+    /// with their ids: the friend, who has no receipt for them, says them again.
     Retire {
         /// The friend's device.
         device: u32,
@@ -198,7 +200,7 @@ pub struct Saved {
     pub queued_bytes: u64,
     /// The earliest end of a time to live in the outbox.
     pub next_expiry: Option<Timestamp>,
-    /// The friend's lanes, those of the least recently used epoch first.
+    /// The friend's lanes, those of the epoch that began first at first.
     pub lanes_in: Vec<LaneIn>,
 }
 

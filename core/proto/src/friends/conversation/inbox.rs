@@ -300,6 +300,10 @@ impl Conversation {
     }
 
     pub(super) fn void(&mut self, at: Position, out: &mut Vec<Output>) {
+        if at.seq == u64::MAX {
+            // No message can stand there, and no receipt can tell of it.
+            return;
+        }
         let mut steps = Vec::with_capacity(2);
         match self.admit_position(at, &mut steps) {
             Admission::Ok => {}

@@ -1,0 +1,137 @@
+//! What the friend says about what we sent: receipts, refusals, conflicts.
+
+use super::super::change::{Change, Stopped};
+use super::super::{After, Conversation, NO_MESSAGE, Output};
+use super::{Flight, Step};
+use crate::friends::frame::{LaneReceipt, Receipt};
+use crate::friends::message::{End, MessageId, Position, Refusal};
+
+impl Conversation {
+    pub(in super::super) fn refused(
+        &mut self,
+        at: Position,
+        id: MessageId,
+        why: Refusal,
+        out: &mut Vec<Output>,
+    ) {
+        let key = (at.lane, at.seq);
+        let ours = at.device == self.config.device && self.out.epoch == Some(at.epoch);
+        let cost = match self.out.window.get(&key) {
+            Some(Flight { message: Some(m), cost, .. }) if ours && m.message.id == id => *cost,
+            Some(Flight { message: None, .. }) if ours && id == NO_MESSAGE => {
+                // A void of a lane that the friend does not take: it would fill the window for ever.
+                self.out.lane(at.lane).parked = true;
+                self.out.remove(key);
+                return self.out.progress(self.now, &self.config);
+            }
+            _ => return,
+        };
+        self.out.lane(at.lane).stopped = Some(Stopped { id, why, cost });
+        // What stands before it goes on: receipts for it are still to come.
+        let keys: Vec<_> = self.out.window.range(key..=(at.lane, u64::MAX)).map(|(k, _)| *k).collect();
+        for key in keys {
+            self.out.remove(key);
+        }
+        self.out.progress(self.now, &self.config);
+        let stop = Change::Stop { lane: at.lane, id, why };
+        self.commit(vec![(stop, After::Stopped(at.lane, id, why))], out);
+    }
+
+    pub(in super::super) fn conflict(&mut self, at: Position, out: &mut Vec<Output>) {
+        let given = self.out.lanes.get(&at.lane).is_some_and(|l| at.seq < l.next);
+        if at.device == self.config.device && self.out.epoch == Some(at.epoch) && given {
+            self.renumber(None, out);
+        }
+    }
+
+    pub(in super::super) fn receipt(&mut self, receipt: &Receipt, out: &mut Vec<Output>) {
+        let mut steps: Vec<Step> = Vec::new();
+        let opening = receipt.opening && !self.out.open;
+        let before = self.out.window.len();
+        for lane in &receipt.lanes {
+            let at = lane.next;
+            if at.device != self.config.device || self.out.epoch != Some(at.epoch) {
+                continue;
+            }
+            let (next, acked) = self.out.lanes.get(&at.lane).map_or((0, 0), |l| (l.next, l.acked));
+            let last = lane.held.last().map_or(at.seq, |(_, last)| last + 1);
+            if at.seq.max(last) > next {
+                // The friend has more of us than we ever gave a number: our store is an older one.
+                return self.renumber_and_open(opening, receipt.more, true, steps, out);
+            }
+            if opening && at.seq < acked {
+                // It receipted more than it has now: its store is an older one.
+                return self.renumber_and_open(opening, receipt.more, false, steps, out);
+            }
+            if opening {
+                self.out.opening_seen.insert(at.lane);
+            }
+            self.settle(lane, &mut steps);
+        }
+        if opening && !receipt.more {
+            let lost = self.out.lanes.iter().any(|(n, l)| l.acked > 0 && !self.out.opening_seen.contains(n));
+            if lost {
+                return self.renumber_and_open(true, false, false, steps, out);
+            }
+            self.now_open();
+        }
+        if self.out.window.len() < before {
+            self.out.progress(self.now, &self.config);
+        }
+        self.commit(steps, out);
+    }
+
+    fn renumber_and_open(
+        &mut self,
+        opening: bool,
+        more: bool,
+        own: bool,
+        steps: Vec<Step>,
+        out: &mut Vec<Output>,
+    ) {
+        self.commit(steps, out);
+        self.renumber(Some(own), out);
+        if opening && !more {
+            self.now_open();
+        }
+    }
+
+    fn now_open(&mut self) {
+        self.out.open = true;
+        self.out.opening_until = None;
+        self.out.opening_seen.clear();
+        self.out.read_again();
+    }
+
+    fn settle(&mut self, lane: &LaneReceipt, steps: &mut Vec<Step>) {
+        let at = lane.next;
+        let state = self.out.lane(at.lane);
+        let grew = at.seq > state.acked;
+        state.acked = state.acked.max(at.seq);
+        if grew {
+            let keys: Vec<_> =
+                self.out.window.range((at.lane, 0)..(at.lane, at.seq)).map(|(k, _)| *k).collect();
+            let mut voids = false;
+            for key in keys {
+                let Some(flight) = self.out.remove(key) else { continue };
+                match flight.message {
+                    Some(m) => self.delivered(m.message.id, flight.cost, steps),
+                    None => voids = true,
+                }
+            }
+            if voids {
+                steps.push((Change::DropVoids { lane: at.lane, below: at.seq }, After::Nothing));
+            }
+        }
+        for &(first, last) in &lane.held {
+            for (key, flight) in self.out.window.range_mut((at.lane, first)..=(at.lane, last)) {
+                flight.held = true;
+                self.out.to_send.remove(key);
+            }
+        }
+    }
+
+    pub(super) fn delivered(&mut self, id: MessageId, cost: u64, steps: &mut Vec<Step>) {
+        steps.push((Change::Done { id, end: End::Delivered }, After::Ended(cost)));
+    }
+}

@@ -1,0 +1,246 @@
+//! From `send` to the link: giving numbers, reading the outbox, filling the window, saying again, ending what is too
+//! old.
+
+use super::super::change::{Change, Loaded, OutboxItem, Outgoing, Query};
+use super::super::{After, Conversation, Output};
+use super::{EXPIRE_AT_ONCE, LaneState, Loading, Step};
+use crate::entropy::random;
+use crate::friends::frame::Frame;
+use crate::friends::message::{End, Epoch, Lane, Position};
+use crate::time::Timestamp;
+use std::collections::BTreeSet;
+
+impl Conversation {
+    pub(in super::super) fn send(&mut self, mut message: Outgoing, out: &mut Vec<Output>) {
+        let mut steps: Vec<Step> = Vec::with_capacity(2);
+        let (id, lane, cost) = (message.message.id, message.lane, message.message.cost());
+        self.out.queued_messages += 1;
+        self.out.queued_bytes += cost;
+        if let Some(at) = message.expires {
+            self.out.next_expiry = Some(self.out.next_expiry.map_or(at, |e| e.min(at)));
+            if let Some(loading) = &mut self.out.loading {
+                loading.expiry_since = Some(loading.expiry_since.map_or(at, |e| e.min(at)));
+            }
+        }
+        let direct = self.out.open
+            && !self.out.unread
+            && self.out.loading.is_none()
+            && !self.out.is_stopped(lane)
+            && self.out.has_room(cost, &self.config);
+        let epoch = if direct { self.epoch_or_new(&mut steps) } else { None };
+        message.position = None;
+        self.out.lane(lane);
+        if let Some(epoch) = epoch {
+            let seq = self.out.take_number(lane);
+            message.position = Some((epoch, seq));
+            self.out.insert((lane, seq), Some(message.clone()), false);
+            steps.push((Change::Queue(message), After::Queued(id, (epoch, lane, seq))));
+        } else {
+            self.out.unread = true;
+            if let Some(loading) = &mut self.out.loading {
+                loading.queued_since = true;
+            }
+            steps.push((Change::Queue(message), After::Sent(id)));
+        }
+        self.commit(steps, out);
+    }
+
+    /// The sending epoch; the first message starts one.
+    fn epoch_or_new(&mut self, steps: &mut Vec<Step>) -> Option<Epoch> {
+        if self.out.epoch.is_none() {
+            // Without randomness the message stays queued; the next input tries again.
+            let epoch = Epoch(u64::from_le_bytes(random(self.entropy.as_mut()).ok()?));
+            self.out.epoch = Some(epoch);
+            steps.push((Change::Renumber(epoch), After::Nothing));
+        }
+        self.out.epoch
+    }
+
+    pub(super) fn renumber(&mut self, own: Option<bool>, out: &mut Vec<Output>) {
+        let Ok(bytes) = random(self.entropy.as_mut()) else { return };
+        let epoch = Epoch(u64::from_le_bytes(bytes));
+        self.out.epoch = Some(epoch);
+        self.out.renumbers += 1;
+        for lane in self.out.lanes.values_mut() {
+            lane.next = 0;
+            lane.acked = 0;
+            lane.parked = false;
+        }
+        self.out.empty_window();
+        self.commit(vec![(Change::Renumber(epoch), After::Nothing)], out);
+        if let Some(own) = own {
+            out.push(Output::Rollback { own });
+        }
+    }
+
+    pub(in super::super) fn older_store(&mut self, out: &mut Vec<Output>) {
+        if self.out.epoch.is_some() {
+            self.renumber(None, out);
+        }
+    }
+
+    pub(in super::super) fn restart(&mut self, lane: Lane, skip: bool, out: &mut Vec<Output>) {
+        let Some(stopped) = self.out.lanes.get_mut(&lane).and_then(|l| l.stopped.take()) else {
+            out.push(Output::Started(lane, false));
+            return;
+        };
+        let mut steps = Vec::with_capacity(2);
+        if skip {
+            let end = End::Refused(stopped.why);
+            steps.push((Change::Void { id: stopped.id, end }, After::Ended(stopped.cost)));
+        }
+        steps.push((Change::Start(lane), After::Started(lane)));
+        self.commit(steps, out);
+        self.out.read_again();
+    }
+
+    pub(in super::super) fn loaded(&mut self, loaded: Loaded, out: &mut Vec<Output>) {
+        let Some(loading) = self.out.loading.take() else { return };
+        let mut steps = Vec::new();
+        if let Some(asked) = loading.expired {
+            let earliest = [loaded.next_expiry, loading.expiry_since].into_iter().flatten().min();
+            // An answer without rows and with a time that had passed would be asked for again at once, for ever.
+            self.out.next_expiry = earliest.filter(|at| !loaded.rows.is_empty() || *at > asked);
+            for (_, item) in loaded.rows {
+                if let OutboxItem::Message(m) = item {
+                    self.expire(&m, &mut steps);
+                }
+            }
+        } else if loading.stale || loading.missed_a_cancel(&loaded) {
+            // Asked from another cursor, perhaps for another link, or too early; what it holds is read again.
+        } else if self.out.open {
+            self.out.unread = loaded.more || loading.queued_since;
+            for (row, item) in loaded.rows {
+                self.out.cursor = self.out.cursor.max(row);
+                self.take_row(item, &mut steps);
+            }
+        }
+        self.commit(steps, out);
+    }
+
+    fn take_row(&mut self, item: OutboxItem, steps: &mut Vec<Step>) {
+        let lane = match &item {
+            OutboxItem::Message(m) => m.lane,
+            OutboxItem::Void { lane, .. } => *lane,
+        };
+        if self.out.is_stopped(lane) {
+            return;
+        }
+        let acked = self.out.lane(lane).acked;
+        match item {
+            OutboxItem::Void { lane, epoch, seq } => {
+                if self.out.epoch == Some(epoch) && seq < acked {
+                    steps.push((Change::DropVoids { lane, below: acked }, After::Nothing));
+                } else if self.out.epoch == Some(epoch)
+                    && !self.out.window.contains_key(&(lane, seq))
+                    && !self.out.lane(lane).parked
+                {
+                    self.out.insert((lane, seq), None, true);
+                }
+            }
+            OutboxItem::Message(m) => {
+                let id = m.message.id;
+                if self.out.by_id.contains_key(&id) {
+                    return;
+                }
+                match m.position.filter(|(epoch, _)| self.out.epoch == Some(*epoch)) {
+                    Some((_, seq)) if seq < acked => self.delivered(id, m.message.cost(), steps),
+                    Some((_, seq)) => {
+                        if !self.out.window.contains_key(&(lane, seq)) {
+                            self.out.insert((lane, seq), Some(m), true);
+                        }
+                    }
+                    None => {
+                        let Some(epoch) = self.epoch_or_new(steps) else {
+                            return self.out.read_again();
+                        };
+                        let seq = self.out.take_number(lane);
+                        self.out.insert((lane, seq), Some(m), false);
+                        let assign = Change::Assign { id, lane, epoch, seq };
+                        steps.push((assign, After::Assigned((epoch, lane, seq))));
+                    }
+                }
+            }
+        }
+    }
+
+    fn expire(&mut self, m: &Outgoing, steps: &mut Vec<Step>) {
+        let id = m.message.id;
+        steps.push((Change::Void { id, end: End::Expired }, After::Expired(id, m.message.cost())));
+        if let Some(lane) = self.out.lanes.get_mut(&m.lane)
+            && lane.stopped.is_some_and(|s| s.id == id)
+        {
+            lane.stopped = None;
+            steps.push((Change::Start(m.lane), After::Nothing));
+        }
+    }
+
+    pub(in super::super) fn run_out_timers(&mut self, out: &mut Vec<Output>) {
+        if let (Some(link), Some(since)) = (self.link, self.out.opening_until)
+            && !self.out.open
+            && self.now >= since.after(self.config.opening)
+        {
+            self.out.opening_until = None;
+            out.push(Output::Close(link, "the friend does not say what it has"));
+        }
+        if self.out.open && self.out.retransmit_at.is_some_and(|at| at <= self.now) {
+            self.out.friend_full = false;
+            self.out.unsend();
+            self.out.retransmit_wait = (self.out.retransmit_wait * 2).min(self.config.retransmit.1);
+            let wanted = !self.out.window.is_empty();
+            self.out.retransmit_at = wanted.then(|| self.now.after(self.out.retransmit_wait));
+        }
+        let due = self.out.clock_trusted && self.out.next_expiry.is_some_and(|at| at <= self.now);
+        if due && self.out.loading.is_none() {
+            let query = Query::Expired { at: self.now, messages: EXPIRE_AT_ONCE };
+            self.load(query, Some(self.now), out);
+        }
+    }
+
+    fn load(&mut self, query: Query, expired: Option<Timestamp>, out: &mut Vec<Output>) {
+        self.out.loading = Some(Loading {
+            expired,
+            stale: false,
+            queued_since: false,
+            cancelled_since: BTreeSet::new(),
+            expiry_since: None,
+        });
+        out.push(Output::Load(query));
+    }
+
+    /// Transmits what may go, and reads on when the window is half empty.
+    pub(in super::super) fn fill_window(&mut self, out: &mut Vec<Output>) {
+        let (Some(link), Some(epoch), true) = (self.link, self.out.epoch, self.out.open) else {
+            return self.read_on(out);
+        };
+        while !self.out.friend_full {
+            let Some(key) = self.out.to_send.pop_first() else { break };
+            let Some(flight) = self.out.window.get(&key) else { continue };
+            let position = Position { device: self.config.device, epoch, lane: key.0, seq: key.1 };
+            let frame = match &flight.message {
+                Some(m) => Frame::Message { position, transmitted: self.now, message: m.message.clone() },
+                None => Frame::Void(position),
+            };
+            out.push(Output::Transmit { link, frame, urgent: false });
+            if self.out.retransmit_at.is_none() {
+                self.out.schedule_retransmit(self.now, &self.config);
+            }
+        }
+        self.read_on(out);
+    }
+
+    fn read_on(&mut self, out: &mut Vec<Output>) {
+        let half = self.out.window.len() * 2 <= self.config.window_messages
+            && self.out.window_bytes * 2 <= self.config.window_bytes;
+        if self.out.open && self.out.unread && self.out.loading.is_none() && half {
+            let stopped = |(lane, state): (&Lane, &LaneState)| state.stopped.map(|_| *lane);
+            let query = Query::Next {
+                after: self.out.cursor,
+                messages: self.config.window_messages - self.out.window.len(),
+                bytes: self.config.window_bytes - self.out.window_bytes,
+                skip: self.out.lanes.iter().filter_map(stopped).collect(),
+            };
+            self.load(query, None, out);
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! What one simulated host has on disk: the contract of [`Change`], kept in maps, and the durable events.
+//! When things become durable is not decided here.
+
+use std::collections::BTreeMap;
+use subrosa_proto::friends::conversation::change::{
+    Batch, Change, LaneIn, LaneOut, Loaded, OutboxItem, Outcome, Outgoing, Query, Saved, Stopped,
+};
+use subrosa_proto::friends::message::{End, Epoch, Lane, Message, MessageId, Position, Refusal};
+use subrosa_proto::time::Timestamp;
+
+/// A host, by its place in the run.
+pub(crate) type Peer = usize;
+
+/// Everything durable of one host. A clone is a backup.
+#[derive(Clone, Default)]
+pub(crate) struct Disk {
+    pub(crate) friends: BTreeMap<Peer, Friend>,
+    /// Durable events that the host has not acknowledged.
+    pub(crate) events: BTreeMap<u64, Event>,
+    next_event: u64,
+    next_row: u64,
+}
+
+/// A durable event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    Message(Peer, MessageId),
+    Delivery(Peer, MessageId, End),
+    LaneStopped(Peer, Lane, MessageId),
+}
+
+/// A lane's next number, and what stopped it.
+type Sending = (u64, Option<(MessageId, Refusal)>);
+
+/// All rows that belong to one friend.
+#[derive(Clone, Default)]
+pub(crate) struct Friend {
+    epoch: Option<Epoch>,
+    lanes_out: BTreeMap<Lane, Sending>,
+    pub(crate) outbox: BTreeMap<u64, OutboxItem>,
+    row_of: BTreeMap<MessageId, u64>,
+    /// Every message ever queued for this friend, and how it ended.
+    pub(crate) sent: BTreeMap<MessageId, SentRow>,
+    lanes_in: BTreeMap<(u32, Epoch, Lane), u64>,
+    /// Least recently used first.
+    epochs: Vec<(u32, Epoch)>,
+    /// Kept above a watermark, unseen by the host.
+    pub(crate) kept: BTreeMap<Position, Message>,
+    pub(crate) ids: BTreeMap<MessageId, Remembered>,
+}
+
+/// What stays of a message that was queued.
+#[derive(Clone, Debug)]
+pub(crate) struct SentRow {
+    pub(crate) end: Option<End>,
+    /// How many final delivery events were written.
+    pub(crate) finals: u32,
+}
+
+/// What is remembered of an id that came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Remembered {
+    Kept(Position),
+    Shown,
+}
+
+/// What a batch did that an onlooker should know.
+#[derive(Clone, Debug)]
+pub(crate) enum Effect {
+    Queued(MessageId),
+    /// The message has this epoch, lane and number.
+    Numbered(MessageId, Epoch, Lane, u64),
+    /// A void stands at this epoch, lane and number.
+    Voided(Epoch, Lane, u64),
+    Settled(Position),
+    Shown(Position, Message),
+    Ended(MessageId, End),
+}
+
+impl Disk {
+    /// Applies all of `batch`, and says what came of each change.
+    pub(crate) fn apply(&mut self, peer: Peer, batch: &Batch) -> (Vec<Outcome>, Vec<Effect>) {
+        let mut effects = Vec::new();
+        let outcomes = batch.iter().map(|change| self.change(peer, change, &mut effects)).collect();
+        (outcomes, effects)
+    }
+
+    fn event(&mut self, event: Event) {
+        self.next_event += 1;
+        self.events.insert(self.next_event, event);
+    }
+
+    fn row(&mut self) -> u64 {
+        self.next_row += 1;
+        self.next_row
+    }
+
+    fn change(&mut self, peer: Peer, change: &Change, effects: &mut Vec<Effect>) -> Outcome {
+        let row = self.row();
+        let friend = self.friends.entry(peer).or_default();
+        match change {
+            Change::Queue(outgoing) => {
+                let id = outgoing.message.id;
+                let lane = friend.lanes_out.entry(outgoing.lane).or_insert((0, None));
+                if let Some((epoch, seq)) = outgoing.position {
+                    lane.0 = seq + 1;
+                    effects.push(Effect::Numbered(id, epoch, outgoing.lane, seq));
+                }
+                friend.row_of.insert(id, row);
+                friend.outbox.insert(row, OutboxItem::Message(outgoing.clone()));
+                friend.sent.insert(id, SentRow { end: None, finals: 0 });
+                effects.push(Effect::Queued(id));
+                Outcome::Done
+            }
+            Change::Assign { id, lane, epoch, seq } => {
+                friend.lanes_out.entry(*lane).or_insert((0, None)).0 = seq + 1;
+                if let Some(message) = friend.queued_mut(id) {
+                    message.position = Some((*epoch, *seq));
+                    effects.push(Effect::Numbered(*id, *epoch, *lane, *seq));
+                    return Outcome::Done;
+                }
+                friend.outbox.insert(row, OutboxItem::Void { lane: *lane, epoch: *epoch, seq: *seq });
+                effects.push(Effect::Voided(*epoch, *lane, *seq));
+                Outcome::Gone
+            }
+            Change::Renumber(epoch) => {
+                friend.renumber(*epoch);
+                Outcome::Done
+            }
+            Change::Done { id, end } => self.end(peer, id, *end, false, effects),
+            Change::Void { id, end } => self.end(peer, id, *end, true, effects),
+            Change::DropVoids { lane, below } => {
+                let known = |item: &OutboxItem| matches!(item, OutboxItem::Void { lane: l, seq, .. } if l == lane && seq < below);
+                friend.outbox.retain(|_, item| !known(item));
+                Outcome::Done
+            }
+            Change::Cancel(id) => match friend.queued_mut(id) {
+                None => Outcome::Gone,
+                Some(message) if message.position.is_some() => Outcome::TooLate,
+                Some(_) => self.end(peer, id, End::Cancelled, false, effects),
+            },
+            Change::Stop { lane, id, why } => {
+                friend.lanes_out.entry(*lane).or_insert((0, None)).1 = Some((*id, *why));
+                self.event(Event::LaneStopped(peer, *lane, *id));
+                Outcome::Done
+            }
+            Change::Start(lane) => {
+                friend.lanes_out.entry(*lane).or_insert((0, None)).1 = None;
+                Outcome::Done
+            }
+            Change::Receive { position, message, fresh, .. } => friend.receive(*position, message, *fresh),
+            Change::Watermark { next } => {
+                effects.push(Effect::Settled(*next));
+                for (position, message) in friend.settle(*next) {
+                    self.event(Event::Message(peer, message.id));
+                    effects.push(Effect::Shown(position, message));
+                }
+                Outcome::Done
+            }
+            Change::Retire { device, epoch } => {
+                friend.retire(*device, *epoch);
+                Outcome::Done
+            }
+        }
+    }
+
+    fn end(
+        &mut self,
+        peer: Peer,
+        id: &MessageId,
+        end: End,
+        void: bool,
+        effects: &mut Vec<Effect>,
+    ) -> Outcome {
+        let friend = self.friends.entry(peer).or_default();
+        let epoch = friend.epoch;
+        let Some(row) = friend.row_of.remove(id) else { return Outcome::Gone };
+        if let Some(OutboxItem::Message(m)) = friend.outbox.remove(&row)
+            && let Some((of, seq)) = m.position
+            && void
+            && Some(of) == epoch
+        {
+            friend.outbox.insert(row, OutboxItem::Void { lane: m.lane, epoch: of, seq });
+            effects.push(Effect::Voided(of, m.lane, seq));
+        }
+        if let Some(sent) = friend.sent.get_mut(id) {
+            sent.end = Some(end);
+            sent.finals += 1;
+        }
+        self.event(Event::Delivery(peer, *id, end));
+        effects.push(Effect::Ended(*id, end));
+        Outcome::Done
+    }
+
+    /// Answers a query.
+    pub(crate) fn load(&self, peer: Peer, query: &Query) -> Loaded {
+        let Some(friend) = self.friends.get(&peer) else { return Loaded::default() };
+        let mut loaded = Loaded { next_expiry: friend.next_expiry(), ..Loaded::default() };
+        let (mut room, mut bytes_left) = match query {
+            Query::Next { messages, bytes, .. } => (*messages, *bytes),
+            Query::Expired { messages, .. } => (*messages, u64::MAX),
+        };
+        for (row, item) in &friend.outbox {
+            let (lane, cost, expires) = match item {
+                OutboxItem::Message(m) => (m.lane, m.message.cost(), m.expires),
+                OutboxItem::Void { lane, .. } => (*lane, 0, None),
+            };
+            let fits = match query {
+                Query::Next { after, skip, .. } => row > after && !skip.contains(&lane),
+                Query::Expired { at, .. } => expires.is_some_and(|e| e <= *at),
+            };
+            if !fits {
+                continue;
+            }
+            if !loaded.rows.is_empty() && (room == 0 || cost > bytes_left) {
+                loaded.more = true;
+                break;
+            }
+            room = room.saturating_sub(1);
+            bytes_left = bytes_left.saturating_sub(cost);
+            loaded.rows.push((*row, item.clone()));
+        }
+        loaded
+    }
+
+    /// What a machine is made from.
+    pub(crate) fn saved(&self, peer: Peer) -> Saved {
+        self.friends.get(&peer).map(Friend::saved).unwrap_or_default()
+    }
+
+    /// Messages shown and not acknowledged.
+    pub(crate) fn unread(&self) -> usize {
+        self.events.values().filter(|e| matches!(e, Event::Message(..))).count()
+    }
+}
+
+impl Friend {
+    fn queued_mut(&mut self, id: &MessageId) -> Option<&mut Outgoing> {
+        match self.outbox.get_mut(self.row_of.get(id)?)? {
+            OutboxItem::Message(m) => Some(m),
+            OutboxItem::Void { .. } => None,
+        }
+    }
+
+    /// The message of this id in the outbox.
+    pub(crate) fn queued(&self, id: &MessageId) -> Option<&Outgoing> {
+        match self.outbox.get(self.row_of.get(id)?)? {
+            OutboxItem::Message(m) => Some(m),
+            OutboxItem::Void { .. } => None,
+        }
+    }
+
+    /// Messages in the outbox.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &Outgoing> {
+        self.outbox.values().filter_map(|item| match item {
+            OutboxItem::Message(m) => Some(m),
+            OutboxItem::Void { .. } => None,
+        })
+    }
+
+    /// Epochs of the friend that are remembered.
+    pub(crate) fn epochs(&self) -> usize {
+        self.epochs.len()
+    }
+
+    /// Lanes that are stopped.
+    pub(crate) fn stopped(&self) -> Vec<Lane> {
+        self.lanes_out.iter().filter(|(_, (_, stopped))| stopped.is_some()).map(|(lane, _)| *lane).collect()
+    }
+
+    fn renumber(&mut self, epoch: Epoch) {
+        self.epoch = Some(epoch);
+        self.outbox.retain(|_, item| matches!(item, OutboxItem::Message(_)));
+        // A number of an older epoch stays in the row: the message may be out there, and is too late to cancel.
+        for lane in self.lanes_out.values_mut() {
+            lane.0 = 0;
+        }
+    }
+
+    fn used(&mut self, at: Position) {
+        let epoch = (at.device, at.epoch);
+        self.epochs.retain(|e| *e != epoch);
+        self.epochs.push(epoch);
+        self.lanes_in.entry((at.device, at.epoch, at.lane)).or_insert(0);
+    }
+
+    fn receive(&mut self, at: Position, message: &Message, fresh: bool) -> Outcome {
+        match self.ids.get(&message.id).copied() {
+            Some(Remembered::Shown) => Outcome::Duplicate,
+            Some(Remembered::Kept(old)) if fresh => {
+                self.used(at);
+                if let Some(kept) = self.kept.remove(&old) {
+                    self.kept.insert(at, kept);
+                }
+                self.ids.insert(message.id, Remembered::Kept(at));
+                Outcome::Moved
+            }
+            Some(Remembered::Kept(old)) if old == at => Outcome::Duplicate,
+            None if fresh => {
+                self.used(at);
+                self.kept.insert(at, message.clone());
+                self.ids.insert(message.id, Remembered::Kept(at));
+                Outcome::New
+            }
+            _ => Outcome::Conflict,
+        }
+    }
+
+    fn settle(&mut self, next: Position) -> Vec<(Position, Message)> {
+        self.used(next);
+        let mark = self.lanes_in.entry((next.device, next.epoch, next.lane)).or_insert(0);
+        *mark = (*mark).max(next.seq);
+        let first = Position { seq: 0, ..next };
+        let places: Vec<Position> = self.kept.range(first..next).map(|(p, _)| *p).collect();
+        let shown: Vec<_> = places.iter().filter_map(|p| self.kept.remove_entry(p)).collect();
+        for (_, message) in &shown {
+            self.ids.insert(message.id, Remembered::Shown);
+        }
+        shown
+    }
+
+    fn retire(&mut self, device: u32, epoch: Epoch) {
+        self.epochs.retain(|e| *e != (device, epoch));
+        self.lanes_in.retain(|k, _| (k.0, k.1) != (device, epoch));
+        // Nothing of it was receipted, so the friend has it still and says it again in its new epoch.
+        let of = |p: &Position| p.device == device && p.epoch == epoch;
+        self.kept.retain(|p, _| !of(p));
+        self.ids.retain(|_, r| !matches!(r, Remembered::Kept(p) if of(p)));
+    }
+
+    fn next_expiry(&self) -> Option<Timestamp> {
+        self.messages().filter_map(|m| m.expires).min()
+    }
+
+    fn saved(&self) -> Saved {
+        let lane_out = |(lane, (next, stopped)): (&Lane, &Sending)| {
+            let number = |item: &OutboxItem| match item {
+                OutboxItem::Message(m) if m.lane == *lane => {
+                    m.position.filter(|p| Some(p.0) == self.epoch).map(|p| p.1)
+                }
+                OutboxItem::Void { lane: l, seq, .. } if l == lane => Some(*seq),
+                _ => None,
+            };
+            let base = self.outbox.values().filter_map(number).min().unwrap_or(*next);
+            let stopped = stopped.map(|(id, why)| {
+                let cost = self.queued(&id).map_or(0, |m| m.message.cost());
+                Stopped { id, why, cost }
+            });
+            LaneOut { lane: *lane, next: *next, base, stopped }
+        };
+        let mut lanes_in = Vec::new();
+        for (device, epoch) in &self.epochs {
+            let range = (*device, *epoch, 0)..=(*device, *epoch, Lane::MAX);
+            for ((_, _, lane), seq) in self.lanes_in.range(range) {
+                let next = Position { device: *device, epoch: *epoch, lane: *lane, seq: *seq };
+                let last = Position { seq: u64::MAX, ..next };
+                let held = self.kept.range(next..=last).map(|(p, m)| (p.seq, m.id)).collect();
+                lanes_in.push(LaneIn { next, held });
+            }
+        }
+        Saved {
+            epoch: self.epoch,
+            lanes_out: self.lanes_out.iter().map(lane_out).collect(),
+            queued_messages: self.messages().count() as u64,
+            queued_bytes: self.messages().map(|m| m.message.cost()).sum(),
+            next_expiry: self.next_expiry(),
+            lanes_in,
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! What may happen in a run: presets by name, and the ways to break the machine on purpose.
+
+use subrosa_proto::entropy::SeededEntropy;
+
+/// How hosts, disks and the network behave. All times are milliseconds of virtual time.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Its name, for the command line.
+    pub name: &'static str,
+    /// How many hosts; all are friends of each other.
+    pub hosts: usize,
+    /// How long faults happen; afterwards everything heals and must drain.
+    pub faults_for: u64,
+    /// Most messages each host sends.
+    pub sends: u32,
+    /// The mean time between two actions of one host.
+    pub pace: u64,
+    /// Percent of frames that vanish, that come twice, and that are overtaken. All zero is an ordered link.
+    pub loss: u64,
+    /// See `loss`.
+    pub duplicate: u64,
+    /// See `loss`.
+    pub reorder: u64,
+    /// The mean life of a link; 0 is for ever.
+    pub link_life: u64,
+    /// The mean time until two hosts without a link get one.
+    pub link_gap: u64,
+    /// Percent of dialling attempts that replace a link which is still up.
+    pub redial: u64,
+    /// The mean time between two crashes of one host; 0 is never.
+    pub crash: u64,
+    /// Percent of commits that fail, with an unknown outcome.
+    pub failing_commits: u64,
+    /// The mean time between two jumps of one host's clock by a year; 0 is never.
+    pub clock: u64,
+    /// The mean time between two periods in which a host reads nothing; 0 is never.
+    pub full: u64,
+    /// The mean time between two restored backups of one host; 0 is never.
+    pub rollback: u64,
+    /// Whether each seed draws rates of its own from those given, some of them never.
+    pub varied: bool,
+    /// How the machine is broken on purpose.
+    pub sabotage: Option<Sabotage>,
+}
+
+/// A defect put around the machine, which the oracle must notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// The end of a delivered message is never written.
+    DropDone,
+    /// A delivery event is written twice.
+    RepeatDone,
+    /// The machine hears that a message is kept before that is durable.
+    KeepEarly,
+    /// The machine hears that a number is kept before that is durable.
+    AssignEarly,
+    /// A commit with a message in it is answered and never applied.
+    SwallowReceive,
+    /// A commit with a watermark in it is answered and the watermark not moved.
+    SwallowWatermark,
+    /// Watermarks are lost when a host starts.
+    ForgetWatermarks,
+    /// The ids of messages that were shown are lost when a host starts.
+    ForgetIds,
+    /// A message above a hole is shown at once.
+    ShowEarly,
+    /// Messages of the outbox are given back in reverse order.
+    ReverseOutbox,
+    /// Voids are never transmitted.
+    DropVoids,
+    /// The number of a message is not committed.
+    ForgetAssign,
+    /// A message with a number can still be cancelled.
+    CancelLate,
+    /// Frames say that a message has the place after its own.
+    ShiftPosition,
+    /// Opening receipts say nothing.
+    EmptyOpening,
+    /// Receipts vanish.
+    DropReceipts,
+    /// Times to live end messages by a clock that nobody confirmed.
+    TrustAnyClock,
+}
+
+impl Sabotage {
+    /// Every one of them.
+    pub const ALL: &'static [Sabotage] = &[
+        Sabotage::DropDone,
+        Sabotage::RepeatDone,
+        Sabotage::KeepEarly,
+        Sabotage::AssignEarly,
+        Sabotage::SwallowReceive,
+        Sabotage::SwallowWatermark,
+        Sabotage::ForgetWatermarks,
+        Sabotage::ForgetIds,
+        Sabotage::ShowEarly,
+        Sabotage::ReverseOutbox,
+        Sabotage::DropVoids,
+        Sabotage::ForgetAssign,
+        Sabotage::CancelLate,
+        Sabotage::ShiftPosition,
+        Sabotage::EmptyOpening,
+        Sabotage::DropReceipts,
+        Sabotage::TrustAnyClock,
+    ];
+}
+
+impl Scenario {
+    /// The names of all presets, from calm to everything at once.
+    pub const NAMES: &'static [&'static str] = &[
+        "calm",
+        "lossy",
+        "partitions",
+        "restarts",
+        "clocks",
+        "full-inboxes",
+        "rollback",
+        "everything",
+        "varied",
+    ];
+
+    /// The preset of this name for so many hosts (at least two).
+    pub fn preset(name: &str, hosts: usize) -> Option<Scenario> {
+        let calm = Scenario {
+            name: "calm",
+            hosts: hosts.max(2),
+            faults_for: 30_000,
+            sends: 60,
+            pace: 200,
+            loss: 0,
+            duplicate: 0,
+            reorder: 0,
+            link_life: 0,
+            link_gap: 500,
+            redial: 0,
+            crash: 0,
+            failing_commits: 0,
+            clock: 0,
+            full: 0,
+            rollback: 0,
+            varied: false,
+            sabotage: None,
+        };
+        let lossy = Scenario {
+            name: "lossy",
+            loss: 10,
+            duplicate: 10,
+            reorder: 20,
+            link_life: 20_000,
+            ..calm.clone()
+        };
+        let partitions = Scenario { name: "partitions", link_life: 2_000, redial: 20, ..calm.clone() };
+        let restarts = Scenario { name: "restarts", crash: 4_000, failing_commits: 2, ..partitions.clone() };
+        let everything = Scenario {
+            name: "everything",
+            loss: 5,
+            duplicate: 5,
+            reorder: 10,
+            clock: 10_000,
+            full: 8_000,
+            rollback: 20_000,
+            ..restarts.clone()
+        };
+        let scenario = match name {
+            "calm" => calm,
+            "lossy" => lossy,
+            "partitions" => partitions,
+            "restarts" => restarts,
+            "clocks" => Scenario { name: "clocks", clock: 5_000, ..partitions },
+            "full-inboxes" => Scenario { name: "full-inboxes", full: 4_000, ..restarts },
+            "rollback" => Scenario {
+                name: "rollback",
+                rollback: 8_000,
+                crash: 15_000,
+                failing_commits: 1,
+                ..partitions
+            },
+            "everything" => everything,
+            "varied" => Scenario { name: "varied", varied: true, ..everything },
+            _ => return None,
+        };
+        Some(scenario)
+    }
+
+    /// The same, broken on purpose.
+    #[must_use]
+    pub fn with(self, sabotage: Sabotage) -> Scenario {
+        Scenario { sabotage: Some(sabotage), ..self }
+    }
+
+    /// The rates of one seed.
+    pub(crate) fn drawn(mut self, rng: &mut SeededEntropy) -> Scenario {
+        if !self.varied {
+            return self;
+        }
+        if rng.chance(70) {
+            (self.loss, self.duplicate, self.reorder) = (0, 0, 0);
+        }
+        let means = [
+            &mut self.pace,
+            &mut self.link_gap,
+            &mut self.link_life,
+            &mut self.crash,
+            &mut self.clock,
+            &mut self.full,
+            &mut self.rollback,
+        ];
+        for (place, mean) in means.into_iter().enumerate() {
+            // Hosts always act and always find each other; the rest may never happen.
+            let never = place > 1 && rng.chance(30);
+            *mean = if never { 0 } else { (*mean * (1 + rng.below(16)) / 6).max(1) };
+        }
+        self.redial = rng.below(60);
+        self.failing_commits = rng.below(6);
+        self.sends = 20 + u32::try_from(rng.below(120)).unwrap_or(0);
+        self
+    }
+
+    /// Whether frames of one link may vanish or overtake each other.
+    pub(crate) fn is_unordered(&self) -> bool {
+        self.loss + self.duplicate + self.reorder > 0
+    }
+}

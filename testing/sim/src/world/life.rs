@@ -1,0 +1,173 @@
+//! How hosts end and begin: crashes, starts, backups; and whether anything is left to do.
+
+use super::host::Item;
+use super::{Event, Machine, World, trace};
+use crate::Sabotage;
+use crate::disk::{Peer, Remembered};
+use subrosa_proto::entropy::SeededEntropy;
+use subrosa_proto::friends::conversation::{Conversation, Input};
+
+impl World<'_> {
+    pub(super) fn crash(&mut self, host: Peer) {
+        if !self.hosts[host].up {
+            return;
+        }
+        self.report.restarts += 1;
+        // Some of what was on its way to the disk may have reached it, and nobody heard.
+        let waiting = self.hosts[host].journal.len() as u64;
+        let reached = if self.rng.chance(50) { self.rng.below(waiting + 1) } else { 0 };
+        trace!(self, "{host} crashes, {reached} of {waiting} writes reach the disk");
+        for _ in 0..reached {
+            match self.hosts[host].journal.pop_front() {
+                Some(Item::Batch { peer, machine, batch, .. }) if self.number_of(host, peer) == machine => {
+                    self.apply(host, peer, &batch);
+                }
+                Some(Item::Ack(event)) => {
+                    self.hosts[host].disk.events.remove(&event);
+                }
+                _ => {}
+            }
+        }
+        self.stop(host);
+        let life = self.hosts[host].life;
+        let delay = 50 + self.rng.below(3_000);
+        self.later(delay, Event::Boot(host, life));
+    }
+
+    fn stop(&mut self, host: Peer) {
+        self.hang_up(host, None);
+        let owner = &mut self.hosts[host];
+        owner.up = false;
+        owner.life += 1;
+        owner.flushing = false;
+        owner.journal.clear();
+        owner.machines.clear();
+    }
+
+    pub(super) fn boot(&mut self, host: Peer) {
+        if self.hosts[host].up {
+            return;
+        }
+        trace!(self, "{host} starts");
+        self.hosts[host].up = true;
+        self.hosts[host].trusted = false;
+        if self.rng.chance(30) {
+            // The host takes larger messages than before, so that what was refused may be tried again.
+            self.hosts[host].config.largest_body = 60_000;
+        }
+        if self.sabotaged(Sabotage::ForgetIds) {
+            for friend in self.hosts[host].disk.friends.values_mut() {
+                friend.ids.retain(|_, remembered| *remembered != Remembered::Shown);
+            }
+        }
+        self.hosts[host].full = self.hosts[host].disk.unread() >= self.hosts[host].inbox;
+        for peer in (0..self.hosts.len()).filter(|p| *p != host) {
+            self.start_machine(host, peer);
+        }
+        self.resolve_asked(host, None);
+    }
+
+    pub(super) fn start_machine(&mut self, host: Peer, peer: Peer) {
+        let mut saved = self.disk(host).saved(peer);
+        if self.sabotaged(Sabotage::ForgetWatermarks) {
+            saved.lanes_in.iter_mut().for_each(|lane| lane.next.seq = 0);
+        }
+        let entropy = Box::new(SeededEntropy::new(self.rng.next_u64()));
+        let conversation =
+            Conversation::new(self.hosts[host].config.clone(), saved, entropy, self.clock(host));
+        let number = self.rng.next_u64();
+        let machine = Machine {
+            conversation,
+            number,
+            next_batch: 0,
+            answered: 0,
+            wake: None,
+            linked: None,
+            spins: (0, 0),
+        };
+        self.hosts[host].machines.insert(peer, machine);
+        let (full, trusted) = (self.hosts[host].full, self.trusts_clock(host));
+        self.feed(host, peer, Input::ClockTrusted(trusted));
+        self.feed(host, peer, Input::InboxFull(full));
+    }
+
+    /// After a crash or a failed commit the host looks what became of its sends, and repeats some that are not there.
+    pub(super) fn resolve_asked(&mut self, host: Peer, only: Option<Peer>) {
+        let asked = std::mem::take(&mut self.hosts[host].asked);
+        for (id, (peer, outgoing)) in asked {
+            if only.is_some_and(|p| p != peer) {
+                self.hosts[host].asked.insert(id, (peer, outgoing));
+                continue;
+            }
+            let there = self.disk(host).friends.get(&peer).is_some_and(|f| f.sent.contains_key(&id));
+            if there {
+                self.accepted(host, peer, id);
+            } else if self.rng.chance(50) {
+                self.ask(host, peer, outgoing);
+            }
+        }
+    }
+
+    pub(super) fn backup(&mut self, host: Peer) {
+        if self.healing {
+            return;
+        }
+        trace!(self, "{host} makes a backup");
+        let owner = &mut self.hosts[host];
+        owner.backup = Some((owner.disk.clone(), owner.app.clone()));
+        self.after_about(self.scenario.rollback, Event::Restore(host));
+    }
+
+    pub(super) fn restore(&mut self, host: Peer) {
+        if self.healing {
+            return;
+        }
+        if let Some((disk, app)) = self.hosts[host].backup.take() {
+            trace!(self, "{host} restores its backup");
+            self.report.rollbacks += 1;
+            self.stop(host);
+            self.forget_newer(host, &disk);
+            let owner = &mut self.hosts[host];
+            (owner.disk, owner.app) = (disk, app);
+            owner.restored_at = Some(self.now);
+            owner.asked.clear();
+            let life = owner.life;
+            let delay = 20 + self.rng.below(2_000);
+            self.later(delay, Event::Boot(host, life));
+        }
+        self.after_about(self.scenario.rollback, Event::Backup(host));
+    }
+
+    /// Whether every message of every host has come to its end.
+    pub(super) fn is_drained(&self) -> bool {
+        self.hosts.iter().all(|h| {
+            let idle = |m: &Machine| {
+                let stats = m.conversation.stats();
+                stats.queued_messages == 0 && stats.in_flight == 0
+            };
+            h.journal.is_empty()
+                && h.disk.events.is_empty()
+                && h.machines.values().all(idle)
+                && h.disk.friends.values().all(|f| f.messages().next().is_none())
+        })
+    }
+
+    pub(super) fn what_is_left(&self) -> String {
+        let mut text = String::new();
+        for (host, h) in self.hosts.iter().enumerate() {
+            for (peer, m) in &h.machines {
+                let rows = h.disk.friends.get(peer).map_or(0, |f| f.outbox.len());
+                let stopped = h.disk.friends.get(peer).map_or(0, |f| f.stopped().len());
+                let kept = h.disk.friends.get(peer).map_or(0, |f| f.kept.len());
+                let stats = m.conversation.stats();
+                text += &format!(
+                    "{host} to {peer}: {rows} rows, {stopped} stopped lanes, {kept} kept, {stats:?}, \
+                     journal {}, events {}; ",
+                    h.journal.len(),
+                    h.disk.events.len()
+                );
+            }
+        }
+        text
+    }
+}
