@@ -1,5 +1,5 @@
 //! Friends, friends-to-be and those who were: one sealed record each. What is said with them is in
-//! [`conversation`](crate::conversation).
+//! [`crate::conversation`].
 
 use crate::conversation;
 use crate::keyed::{Keyed, keyed};
@@ -33,6 +33,19 @@ pub enum FriendState {
     /// Removed; only watermarks, remembered ids and counters are left.
     #[n(4)]
     Removed,
+    /// As `Removed`, and what comes from them is not answered.
+    #[n(5)]
+    Blocked,
+}
+
+impl FriendState {
+    /// Whether there is a friendship, or the beginning of one.
+    pub fn is_present(self) -> bool {
+        match self {
+            FriendState::Redeeming | FriendState::Waiting | FriendState::Friend => true,
+            FriendState::Removed | FriendState::Blocked => false,
+        }
+    }
 }
 
 /// A friend, as kept.
@@ -210,6 +223,9 @@ pub fn insert(tx: &Tx<'_>, person: PersonId, record: &FriendRecord) -> Result<i6
             FRIENDS.update(tx, old.row, person.as_bytes(), &record)?;
             Ok(old.row)
         }
+        Some(old) if old.record.state == FriendState::Blocked => {
+            Err(Error::new(ErrorKind::Blocked, "you blocked this person: unblock them first"))
+        }
         Some(_) => Err(Error::new(ErrorKind::AlreadyExists, "the person is among your friends already")),
     }
 }
@@ -235,12 +251,47 @@ pub fn list(session: &Session<'_>, after: i64, limit: usize) -> Result<Vec<Frien
     FRIENDS.list(session, after, limit)?.into_iter().map(row).collect()
 }
 
+/// Blocks a person, known or not: a friendship ends as by [`remove`]. Whether they were not blocked before.
+pub fn block(tx: &Tx<'_>, person: PersonId, now: Timestamp) -> Result<bool> {
+    match get(tx, person)? {
+        None => {
+            let mut record = FriendRecord::new(FriendState::Blocked, now);
+            record.direct = false;
+            FRIENDS.insert(tx, person.as_bytes(), &checked(person, &record)?)?;
+            return Ok(true);
+        }
+        Some(known) if known.record.state == FriendState::Blocked => return Ok(false),
+        Some(known) if known.record.state.is_present() => {
+            remove(tx, person)?;
+        }
+        Some(_) => {}
+    }
+    set_gone(tx, person, FriendState::Blocked)
+}
+
+/// Ends a block: the person is as one who was removed. Whether they were blocked.
+pub fn unblock(tx: &Tx<'_>, person: PersonId) -> Result<bool> {
+    match get(tx, person)? {
+        Some(known) if known.record.state == FriendState::Blocked => {
+            set_gone(tx, person, FriendState::Removed)
+        }
+        _ => Ok(false),
+    }
+}
+
+fn set_gone(tx: &Tx<'_>, person: PersonId, state: FriendState) -> Result<bool> {
+    let Some(mut known) = get(tx, person)? else { return Ok(false) };
+    known.record.state = state;
+    update(tx, &known)?;
+    Ok(true)
+}
+
 /// Ends a friendship on our side: secrets, name and addresses are deleted, and each message in the outbox ends as
 /// refused because of it, with an event. Watermarks, remembered ids, counters and the history stay. Gives how many
 /// messages ended. `NotFound` if there is no such friend, or it was removed before.
 pub fn remove(tx: &Tx<'_>, person: PersonId) -> Result<u64> {
     let old = get(tx, person)?
-        .filter(|friend| friend.record.state != FriendState::Removed)
+        .filter(|friend| friend.record.state.is_present())
         .ok_or_else(|| Error::new(ErrorKind::NotFound, "the person is not among your friends"))?;
     let ended = conversation::end_all(tx, old.row, End::Refused(Refusal::FriendRemoved))?;
     let mut record = FriendRecord::new(FriendState::Removed, old.record.created);

@@ -20,6 +20,10 @@ use subrosa_proto::{Error, Result};
 /// The recipient's device: all of them, since one device per person is policy so far.
 const ANY_DEVICE: i64 = 0;
 
+/// In the column of positions: the message had a position in an earlier epoch and has none now. It may be on its way,
+/// so it cannot be cancelled.
+const HAD_POSITION: i64 = -1;
+
 /// Where a message of ours is, or what was remembered of it after its row was deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -51,8 +55,21 @@ pub fn find_outgoing(session: &Session<'_>, id: MessageId) -> Result<Option<Foun
 pub(crate) struct Queued {
     pub(crate) row: i64,
     pub(crate) message: i64,
-    pub(crate) seq: Option<i64>,
+    /// Its position in the present epoch, or [`HAD_POSITION`].
+    seq: Option<i64>,
     pub(crate) cost: i64,
+}
+
+impl Queued {
+    /// Whether the message stands at a position of the present epoch.
+    pub(crate) fn has_position(&self) -> bool {
+        self.seq.is_some_and(|seq| seq != HAD_POSITION)
+    }
+
+    /// Whether the message may have been transmitted.
+    pub(crate) fn had_position(&self) -> bool {
+        self.seq.is_some()
+    }
 }
 
 /// The row of the friend's message with this id.
@@ -151,11 +168,11 @@ pub(crate) fn hollow(tx: &Tx<'_>, row: i64) -> Result<()> {
     Ok(())
 }
 
-/// No message of the friend has a position any more, and voids are gone.
+/// No message of the friend has a position any more, though those that had one are remembered; voids are gone.
 pub(crate) fn renumber(tx: &Tx<'_>, friend: i64) -> Result<()> {
     tx.sql("DELETE FROM outbox WHERE friend = ?1 AND message IS NULL")?.execute(params![friend]).fault()?;
-    tx.sql("UPDATE outbox SET seq = NULL WHERE friend = ?1 AND seq IS NOT NULL")?
-        .execute(params![friend])
+    tx.sql("UPDATE outbox SET seq = ?2 WHERE friend = ?1 AND seq IS NOT NULL")?
+        .execute(params![friend, HAD_POSITION])
         .fault()?;
     Ok(())
 }
@@ -171,8 +188,8 @@ pub(crate) fn drop_voids(tx: &Tx<'_>, lane: i64, below: u64) -> Result<()> {
 
 /// The smallest position in the friend's outbox for each row of a lane that has one.
 pub(crate) fn bases(session: &Session<'_>, friend: i64) -> Result<HashMap<i64, u64>> {
-    let mut statement = session
-        .sql("SELECT lane, min(seq) FROM outbox WHERE friend = ?1 AND seq IS NOT NULL GROUP BY lane")?;
+    let mut statement =
+        session.sql("SELECT lane, min(seq) FROM outbox WHERE friend = ?1 AND seq >= 0 GROUP BY lane")?;
     let mut rows = statement.query(params![friend]).fault()?;
     let mut out = HashMap::new();
     while let Some(row) = rows.next().fault()? {
@@ -253,7 +270,7 @@ pub(crate) fn query(
 fn item(session: &Session<'_>, row: &Row<'_>, lane: Lane, epoch: Option<Epoch>) -> Result<OutboxItem> {
     let broken = |what: &'static str| Error::damaged(format!("the store is damaged: {what}"));
     let seq: Option<i64> = row.get(2).fault()?;
-    let position = match seq {
+    let position = match seq.filter(|seq| *seq != HAD_POSITION) {
         None => None,
         Some(seq) => {
             let epoch = epoch.ok_or_else(|| broken("a position without an epoch"))?;

@@ -85,6 +85,8 @@ pub(crate) enum Access {
     Look,
 }
 
+/// How long a connection waits for another program that looks into the file.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// Pages (4 KiB) the log may reach before it is copied into the file.
 const CHECKPOINT_PAGES: i64 = 1000;
 /// Statements kept prepared for each connection; all of ours fit.
@@ -116,7 +118,7 @@ pub(crate) fn connect(path: &Path, vfs: Option<&str>, access: Access) -> Result<
 }
 
 fn set_up(c: &Connection, access: Access) -> rusqlite::Result<()> {
-    c.busy_timeout(Duration::from_secs(5))?;
+    c.busy_timeout(PATIENCE)?;
     c.set_prepared_statement_cache_capacity(STATEMENTS);
     // A hostile file must not run code of its own, and nobody may write the schema by hand.
     c.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;

@@ -7,11 +7,12 @@ use crate::meta::{self, Lock, Progress};
 use crate::reader::Readers;
 use crate::ring::{Ring, SEAL_STEP};
 use crate::session::{Session, Tally, Tx};
-use crate::sqlite::{Access, Fault, checkpoint, connect};
+use crate::sqlite::{Access, Fault, PATIENCE, checkpoint, connect};
 use rusqlite::Connection;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 use subrosa_proto::crypto::Secret32;
 use subrosa_proto::entropy::OsEntropy;
 use subrosa_proto::{Error, ErrorKind, Result};
@@ -226,12 +227,16 @@ impl Writer {
         settled
     }
 
-    /// Empties the log if it holds what was deleted. Readers may hold on to it; then a later group does.
+    /// Empties the log if it holds what was deleted. Readers may hold on to it; it is not waited for them, a later
+    /// group tries again.
     fn erase(&mut self) {
-        if let Some(connection) = self.connection.as_ref().filter(|_| self.tally.erase.get())
-            && checkpoint(connection) == Ok(true)
-        {
+        let Some(connection) = self.connection.as_ref().filter(|_| self.tally.erase.get()) else { return };
+        let emptied = connection.busy_timeout(Duration::ZERO).fault().and_then(|()| checkpoint(connection));
+        if emptied == Ok(true) {
             self.tally.erase.set(false);
+        }
+        if let Err(error) = connection.busy_timeout(PATIENCE).fault() {
+            log::warn!("store: the writer waits for nobody from now on: {error}");
         }
     }
 }

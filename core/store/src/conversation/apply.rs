@@ -148,6 +148,224 @@ impl Applying<'_, '_> {
         for row in lane::list_out(self.tx, self.friend)? {
             self.recent.lanes_out.entry(row.lane.lane).or_insert((row, false));
         }
+        for (row, changed) in self.recent.lanes_out.values_mut() {
+            row.lane.next = 0;
+            *changed = true;
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn end(&mut self, id: MessageId, end: End, left: Left) -> Result<Outcome> {
+        let Some(queued) = outbox::find(self.tx, self.friend, id)? else { return Ok(Outcome::Gone) };
+        self.ended(id, end, &queued)?;
+        // A void tells the friend about a position, so there is none without one.
+        match left {
+            Left::Void if queued.has_position() => outbox::hollow(self.tx, queued.row)?,
+            _ => outbox::delete(self.tx, queued.row)?,
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn ended(&mut self, id: MessageId, end: End, queued: &outbox::Queued) -> Result<()> {
+        message::set_state(self.tx, queued.message, end.into())?;
+        event::push_delivery(self.tx, self.friend, queued.message, id, end)?;
+        self.recent.counts[0] -= 1;
+        self.recent.counts[1] -= queued.cost;
+        Ok(())
+    }
+
+    fn drop_voids(&mut self, lane: Lane, below: u64) -> Result<Outcome> {
+        let row = self.lane_out(lane)?.row;
+        outbox::drop_voids(self.tx, row, below)?;
+        Ok(Outcome::Done)
+    }
+
+    fn cancel(&mut self, id: MessageId) -> Result<Outcome> {
+        let Some(queued) = outbox::find(self.tx, self.friend, id)? else { return Ok(Outcome::Gone) };
+        if queued.had_position() {
+            return Ok(Outcome::TooLate);
+        }
+        self.ended(id, End::Cancelled, &queued)?;
+        outbox::delete(self.tx, queued.row)?;
+        Ok(Outcome::Done)
+    }
+
+    fn stop(&mut self, lane: Lane, id: MessageId, why: Refusal) -> Result<Outcome> {
+        let cost = outbox::find(self.tx, self.friend, id)?.map_or(0, |queued| queued.cost);
+        let stopped = Stopped { id, why, cost: u64::try_from(cost).unwrap_or_default() };
+        self.set_lane_out(lane, |lane| lane.stopped = Some(stopped))?;
+        event::push_stopped(self.tx, self.friend, lane, id, why)?;
+        Ok(Outcome::Done)
+    }
+
+    fn start(&mut self, lane: Lane) -> Result<Outcome> {
+        self.set_lane_out(lane, |lane| lane.stopped = None)?;
+        Ok(Outcome::Done)
+    }
+
+    fn receive(
+        &mut self,
+        position: Position,
+        message: &Message,
+        received: Timestamp,
+        fresh: bool,
+    ) -> Result<Outcome> {
+        let look = message::look_in(self.tx, self.friend, message.id)?;
+        if let Some(index) = self.pending.iter().position(|p| p.look == look) {
+            let outcome = self.again(position, fresh, self.pending.get(index).map(|p| p.position))?;
+            if let Some(pending) = self.pending.get_mut(index).filter(|_| outcome == Outcome::Moved) {
+                pending.position = position;
+            }
+            return Ok(outcome);
+        }
+        match seen::known(self.tx, look)? {
+            Known::Shown => Ok(Outcome::Duplicate),
+            Known::Held => self.move_held(look, position, fresh),
+            Known::No if !fresh || self.taken(position)? => Ok(Outcome::Conflict),
+            Known::No => {
+                self.pending.push(Pending { position, look, message: message.clone(), received });
+                Ok(Outcome::New)
+            }
+        }
+    }
+
+    /// A message that was not shown came again.
+    fn again(&mut self, position: Position, fresh: bool, stands: Option<Position>) -> Result<Outcome> {
+        if stands == Some(position) {
+            return Ok(Outcome::Duplicate);
+        }
+        Ok(if fresh && !self.taken(position)? { Outcome::Moved } else { Outcome::Conflict })
+    }
+
+    fn move_held(&mut self, look: [u8; 16], position: Position, fresh: bool) -> Result<Outcome> {
+        let Some((row, held)) = held::find(self.tx, look)? else {
+            return Err(Error::internal("a message that waits is not there"));
+        };
+        let outcome = self.again(position, fresh, held.head.position())?;
+        if outcome == Outcome::Moved {
+            held::delete(self.tx, row)?;
+            let received = held.head.received();
+            self.pending.push(Pending { position, look, message: held.head.message(&held.body), received });
+        }
+        Ok(outcome)
+    }
+
+    /// The machine says that a fresh position is empty; a second message there would never be shown, so look.
+    fn taken(&mut self, position: Position) -> Result<bool> {
+        let lane = self.lane_in(position)?;
+        Ok(position.seq < lane.next.seq
+            || self.pending.iter().any(|p| p.position == position)
+            || lane.waits && held::occupied(self.tx, lane.row, position.seq)?)
+    }
+
+    fn watermark(&mut self, next: Position) -> Result<Outcome> {
+        let lane = self.lane_in(next)?;
+        let (mut passed, rest): (Vec<Pending>, Vec<Pending>) = std::mem::take(&mut self.pending)
+            .into_iter()
+            .partition(|p| key(p.position) == key(next) && p.position.seq < next.seq);
+        self.pending = rest;
+        passed.sort_by_key(|p| p.position.seq);
+        let (waiting, waits) = match lane.waits {
+            true => (held::take(self.tx, lane.row, next.seq)?, held::any(self.tx, lane.row)?),
+            false => (Vec::new(), false),
+        };
+        let mut waiting = waiting.into_iter().peekable();
+        for p in passed {
+            while let Some(earlier) = waiting.next_if(|h| h.seq < p.position.seq) {
+                self.show_held(&earlier)?;
+            }
+            let head = Head::new(&p.message, p.position.lane, p.received, Some(p.position));
+            self.show(p.look, &head, &p.message.body, p.message.cost())?;
+        }
+        for held in waiting {
+            self.show_held(&held)?;
+        }
+        let used = self.tx.next_row();
+        self.recent.lanes_in.entry(key(next)).and_modify(|(row, changed)| {
+            row.next.seq = row.next.seq.max(next.seq);
+            row.used = used;
+            row.waits = waits;
+            *changed = true;
+        });
+        Ok(Outcome::Done)
+    }
+
+    fn show_held(&mut self, held: &held::Held) -> Result<()> {
+        self.show(held.look, &held.head, &held.body, held.head.cost(held.body.len()))
+    }
+
+    fn show(&mut self, look: [u8; 16], head: &Head, body: &[u8], bytes: u64) -> Result<()> {
+        let row = message::insert(self.tx, self.recent.row, look, MessageState::Received, head, body)?;
+        event::push_message(self.tx, self.friend, row, cost(bytes))?;
+        self.recent.counts[2] += 1;
+        self.recent.counts[3] += cost(bytes);
+        Ok(())
+    }
+
+    fn retire(&mut self, device: u32, epoch: Epoch) -> Result<Outcome> {
+        let of_epoch = |p: &Position| p.device == device && p.epoch == epoch;
+        for row in lane::list_in(self.tx, self.friend)?.iter().filter(|row| of_epoch(&row.next)) {
+            lane::delete_in(self.tx, row.row)?;
+        }
+        self.recent.lanes_in.retain(|_, (row, _)| !of_epoch(&row.next));
+        self.pending.retain(|p| !of_epoch(&p.position));
+        Ok(Outcome::Done)
+    }
+
+    /// The lane we send on, made if it is new.
+    fn lane_out(&mut self, lane: Lane) -> Result<OutRow> {
+        if let Some((row, _)) = self.recent.lanes_out.get(&lane) {
+            return Ok(*row);
+        }
+        let found = lane::find_out(self.tx, self.friend, lane)?;
+        let row = found.unwrap_or_else(|| OutRow {
+            row: self.tx.next_row(),
+            lane: LaneOut { lane, next: 0, base: 0, stopped: None },
+        });
+        // Written at once: rows of the outbox point at it, and name the lane by it when they are read.
+        if found.is_none() {
+            lane::put_out(self.tx, self.friend, &row)?;
+        }
+        self.recent.lanes_out.insert(lane, (row, false));
+        Ok(row)
+    }
+
+    fn set_lane_out(&mut self, lane: Lane, set: impl FnOnce(&mut LaneOut)) -> Result<()> {
+        self.lane_out(lane)?;
+        self.recent.lanes_out.entry(lane).and_modify(|(row, changed)| {
+            set(&mut row.lane);
+            *changed = true;
+        });
+        Ok(())
+    }
+
+    /// The friend's lane of this position, made if it is new; written only if something comes of it.
+    fn lane_in(&mut self, position: Position) -> Result<InRow> {
+        if let Some((row, _)) = self.recent.lanes_in.get(&key(position)) {
+            return Ok(*row);
+        }
+        let row = lane::find_in(self.tx, self.friend, position)?.unwrap_or_else(|| InRow {
+            row: self.tx.next_row(),
+            used: 0,
+            next: Position { seq: 0, ..position },
+            waits: false,
+        });
+        self.recent.lanes_in.insert(key(position), (row, false));
+        Ok(row)
+    }
+
+    fn finish(mut self) -> Result<()> {
+        for p in std::mem::take(&mut self.pending) {
+            let lane = self.lane_in(p.position)?;
+            let head = Head::new(&p.message, p.position.lane, p.received, Some(p.position));
+            held::insert(self.tx, lane.row, p.position.seq, p.look, &head, &p.message)?;
+            let used = self.tx.next_row();
+            self.recent.lanes_in.entry(key(p.position)).and_modify(|(row, changed)| {
+                row.used = used;
+                row.waits = true;
+                *changed = true;
+            });
+        }
         self.tx.remember(self.friend, self.recent);
         Ok(())
     }

@@ -19,6 +19,8 @@ struct Out {
     lane: Lane,
     expires: Option<u64>,
     seq: Option<u64>,
+    /// It had a position in an earlier epoch.
+    numbered: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +75,13 @@ impl Model {
             Change::Queue(out) => {
                 f.lanes_out.entry(out.lane).or_default();
                 let expires = out.expires.map(|t| t.as_millis());
-                f.outbox.push(Out { message: Some(out.message.clone()), lane: out.lane, expires, seq: None });
+                f.outbox.push(Out {
+                    message: Some(out.message.clone()),
+                    lane: out.lane,
+                    expires,
+                    seq: None,
+                    numbered: false,
+                });
                 f.history.push((out.message.clone(), MessageState::Queued));
                 self.ours.insert(out.message.id);
                 Outcome::Done
@@ -87,7 +95,13 @@ impl Model {
                         Outcome::Done
                     }
                     None => {
-                        f.outbox.push(Out { message: None, lane: *lane, expires: None, seq: Some(*seq) });
+                        f.outbox.push(Out {
+                            message: None,
+                            lane: *lane,
+                            expires: None,
+                            seq: Some(*seq),
+                            numbered: false,
+                        });
                         Outcome::Gone
                     }
                 }
@@ -95,7 +109,10 @@ impl Model {
             Change::Renumber(epoch) => {
                 f.epoch = Some(*epoch);
                 f.outbox.retain(|o| o.message.is_some());
-                f.outbox.iter_mut().for_each(|o| o.seq = None);
+                f.outbox.iter_mut().for_each(|o| {
+                    o.numbered |= o.seq.is_some();
+                    o.seq = None;
+                });
                 f.lanes_out.values_mut().for_each(|l| l.0 = 0);
                 Outcome::Done
             }
@@ -117,7 +134,7 @@ impl Model {
             }
             Change::Cancel(id) => match index(f, id) {
                 None => Outcome::Gone,
-                Some(i) if f.outbox[i].seq.is_some() => Outcome::TooLate,
+                Some(i) if f.outbox[i].seq.is_some() || f.outbox[i].numbered => Outcome::TooLate,
                 Some(i) => {
                     f.outbox.remove(i);
                     self.end(who, *id, End::Cancelled);

@@ -245,6 +245,34 @@ fn what_runs_after_a_commit_may_drop_the_store() {
     assert_eq!(store.read(|s| friend::list(s, 0, 10)).unwrap().len(), 1);
 }
 
+#[test]
+fn a_reader_does_not_hold_up_a_removal() {
+    let home = Home::new();
+    let store = home.open();
+    store.write_wait(befriend(1)).unwrap();
+    let (started, reading) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let reader = &store;
+        scope.spawn(move || {
+            reader
+                .read(|s| {
+                    started.send(()).unwrap();
+                    released.recv().unwrap();
+                    assert!(friend::get(s, person(1))?.unwrap().record.direct, "a snapshot holds still");
+                    Ok(())
+                })
+                .unwrap();
+        });
+        reading.recv().unwrap();
+        store.write_wait(|tx| friend::remove(tx, person(1))).unwrap();
+        assert_ne!(home.beside("-wal").metadata().unwrap().len(), 0, "the reader needs the log");
+        release.send(()).unwrap();
+    });
+    store.write_wait(befriend(2)).unwrap();
+    assert_eq!(home.beside("-wal").metadata().unwrap().len(), 0, "emptied when it could be");
+}
+
 /// The thread that outlives its store frees the lock when it ends; there is nothing else to wait for.
 fn until_free(home: &Home) -> Store {
     loop {
