@@ -68,6 +68,9 @@ pub struct Config {
     /// Wraps the datagram path of each bound address.
     #[cfg(feature = "testing")]
     pub wrap: Option<crate::testing::Wrap>,
+    /// The name of a SQLite file system other than the usual one.
+    #[cfg(feature = "testing")]
+    pub vfs: Option<String>,
 }
 
 impl Config {
@@ -95,6 +98,8 @@ impl Config {
             clock: Arc::new(SystemClock::default()),
             #[cfg(feature = "testing")]
             wrap: None,
+            #[cfg(feature = "testing")]
+            vfs: None,
         };
         match preset {
             Preset::Desktop => {}

@@ -8,6 +8,7 @@ mod addresses;
 mod conversations;
 pub(crate) mod events;
 mod friend;
+mod guests;
 mod invites;
 mod keyring;
 mod links;
@@ -147,42 +148,49 @@ struct Started {
     links: mpsc::Receiver<LinkEvent>,
 }
 
+/// What woke the engine.
+enum Step {
+    Answer(Job),
+    Link(LinkEvent),
+    Command(Option<Job>),
+    Wake,
+}
+
 impl Started {
     async fn live(self, commands: Arc<Mutex<mpsc::Receiver<Job>>>) {
         let Started { mut engine, mut done, mut links } = self;
         let mut commands = commands.lock().await;
         let mut open = true;
         loop {
-            engine.read_clock();
             engine.tick();
             let sleep = engine.sleep();
-            tokio::select! {
-                job = done.recv() => {
-                    if let Some(job) = job {
+            let step = tokio::select! {
+                Some(job) = done.recv() => Step::Answer(job),
+                Some(event) = links.recv() => Step::Link(event),
+                job = commands.recv(), if open => Step::Command(job),
+                () = tokio::time::sleep(sleep) => Step::Wake,
+            };
+            // Before anything else is done: nothing may end on the word of a clock that jumped meanwhile.
+            engine.read_clock();
+            match step {
+                Step::Answer(job) => {
+                    job(&mut engine);
+                    engine.turn(&mut done);
+                }
+                Step::Link(event) => engine.link_event(event),
+                Step::Command(Some(job)) => {
+                    job(&mut engine);
+                    for _ in 1..TURN {
+                        let Ok(job) = commands.try_recv() else { break };
                         job(&mut engine);
-                        engine.turn(&mut done);
                     }
                 }
-                event = links.recv() => {
-                    if let Some(event) = event {
-                        engine.link_event(event);
-                    }
+                // The node is gone without a word: end as if it had been closed.
+                Step::Command(None) => {
+                    open = false;
+                    engine.stop(None);
                 }
-                job = commands.recv(), if open => match job {
-                    Some(job) => {
-                        job(&mut engine);
-                        for _ in 1..TURN {
-                            let Ok(job) = commands.try_recv() else { break };
-                            job(&mut engine);
-                        }
-                    }
-                    // The node is gone without a word: end as if it had been closed.
-                    None => {
-                        open = false;
-                        engine.stop(None);
-                    }
-                },
-                () = tokio::time::sleep(sleep) => {}
+                Step::Wake => {}
             }
             if engine.stopping.is_some() && engine.outstanding == 0 {
                 break;

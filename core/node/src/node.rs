@@ -7,6 +7,7 @@ mod invites;
 mod messages;
 mod requests;
 mod status;
+mod store;
 
 pub use friends::{FriendInfo, FriendState};
 pub use invites::{InviteInfo, InviteOptions, InviteState, NewInvite, RedeemOptions};
@@ -23,7 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use subrosa_net::path::gate::Doors;
 use subrosa_proto::identity::{Identity, PersonId};
 use subrosa_proto::{Error, ErrorKind, Result};
-use subrosa_store::{Options, Store};
+use subrosa_store::{Options, Store, StoreKey};
 use tokio::sync::{mpsc, oneshot};
 
 /// Most entries one page of a list gives, whatever was asked for.
@@ -41,6 +42,8 @@ struct Inner {
     board: Arc<Board>,
     doors: Doors,
     person: PersonId,
+    /// What opens the store now; `config` has what opened it first.
+    key: Mutex<StoreKey>,
     state: Mutex<State>,
     /// Held while the node pauses, resumes or closes: one at a time.
     turning: tokio::sync::Mutex<()>,
@@ -72,11 +75,12 @@ impl Node {
         let events = Arc::new(EventQueue::new(config.transient_events));
         let board = Arc::new(Board::default());
         let doors = Doors::new();
-        let running = start(&config, &runtime, &events, &board, &doors).await?;
+        let key = config.key.clone();
+        let running = start(&config, key.clone(), &runtime, &events, &board, &doors).await?;
         let person = stored_identity(&running.store)?.person();
-        let state = Mutex::new(State::Running(running));
+        let (state, key) = (Mutex::new(State::Running(running)), Mutex::new(key));
         let turning = tokio::sync::Mutex::new(());
-        Ok(Node(Arc::new(Inner { config, runtime, events, board, doors, person, state, turning })))
+        Ok(Node(Arc::new(Inner { config, runtime, events, board, doors, person, key, state, turning })))
     }
 
     /// Who we are.
@@ -114,8 +118,9 @@ impl Node {
             State::Paused => {}
             State::Closed => return Err(closed()),
         }
-        let inner = &self.0;
-        let running = start(&inner.config, &inner.runtime, &inner.events, &inner.board, &inner.doors).await?;
+        let (inner, key) = (&self.0, self.key().clone());
+        let running =
+            start(&inner.config, key, &inner.runtime, &inner.events, &inner.board, &inner.doors).await?;
         *self.state() = State::Running(running);
         Ok(())
     }
@@ -150,6 +155,10 @@ impl Node {
         off_thread(&self.0.runtime, work).await
     }
 
+    fn key(&self) -> MutexGuard<'_, StoreKey> {
+        self.0.key.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -169,7 +178,7 @@ impl Node {
     }
 
     /// Runs `job` on the engine and waits for its answer.
-    async fn ask<T: Send + 'static>(
+    pub(crate) async fn ask<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut Engine, Reply<T>) + Send + 'static,
     ) -> Result<T> {
@@ -201,12 +210,13 @@ impl fmt::Debug for Node {
 /// Opens the store and starts the engine on it.
 async fn start(
     config: &Arc<Config>,
+    key: StoreKey,
     runtime: &Runtime,
     events: &Arc<EventQueue>,
     board: &Arc<Board>,
     doors: &Doors,
 ) -> Result<Running> {
-    let options = Options::new(&config.store, config.key.clone());
+    let options = store_options(config, key);
     let store = off_thread(runtime, move || Store::open(options)).await??;
     let (commands, receiver) = mpsc::channel(COMMANDS);
     let (ready, started) = oneshot::channel();
@@ -224,6 +234,16 @@ async fn start(
         return Err(error);
     }
     Ok(Running { store, commands })
+}
+
+#[cfg(feature = "testing")]
+fn store_options(config: &Config, key: StoreKey) -> Options {
+    Options { vfs: config.vfs.clone(), ..Options::new(&config.store, key) }
+}
+
+#[cfg(not(feature = "testing"))]
+fn store_options(config: &Config, key: StoreKey) -> Options {
+    Options::new(&config.store, key)
 }
 
 async fn off_thread<T: Send + 'static>(

@@ -8,7 +8,9 @@ use subrosa_proto::friends::conversation::change::{Batch, Change, Outcome, Outgo
 use subrosa_proto::friends::conversation::{Input, Output};
 use subrosa_proto::friends::message::{Lane, MessageId};
 use subrosa_proto::{Error, ErrorKind, Result};
-use subrosa_store::{Tx, conversation, event::EventRecord};
+use subrosa_store::event::{self, EventRecord};
+use subrosa_store::message::{self, MessageRow};
+use subrosa_store::{Tx, conversation};
 
 impl Engine {
     /// Gives `input` to the friend's conversation and does what it wants.
@@ -223,6 +225,46 @@ impl Engine {
             ))
         };
         let _ = reply.send(answer);
+    }
+
+    /// Deletes a message that is not in the outbox.
+    pub(crate) fn message_delete(&mut self, row: MessageRow, reply: Reply<()>) {
+        let friend = row.friend;
+        self.write(
+            move |tx| match message::delete(tx, row.row)? {
+                true => event::unacked_messages(tx, friend),
+                false => Err(Error::new(ErrorKind::NotFound, "there is no such message, or it was deleted")),
+            },
+            move |engine, result| {
+                let result = result.map(|inbox| engine.inbox_is(friend, inbox));
+                let _ = reply.send(result);
+            },
+        );
+    }
+
+    /// Deletes up to `limit` messages of a conversation; answers how many.
+    pub(crate) fn conversation_delete(&mut self, row: i64, limit: usize, reply: Reply<usize>) {
+        self.write(
+            move |tx| {
+                let deleted = message::delete_conversation(tx, row, limit)?;
+                Ok((deleted, event::unacked_messages(tx, row)?))
+            },
+            move |engine, result| {
+                let result = result.map(|(deleted, inbox)| {
+                    engine.inbox_is(row, inbox);
+                    deleted
+                });
+                let _ = reply.send(result);
+            },
+        );
+    }
+
+    /// The store has counted anew what the host has not acked.
+    fn inbox_is(&mut self, row: i64, inbox: (u64, u64)) {
+        if let Some(friend) = self.friends.get_mut(&row) {
+            friend.inbox = inbox;
+        }
+        self.inbox_changed(row);
     }
 
     fn inbox_grew(&mut self, row: i64, costs: &[u64]) {

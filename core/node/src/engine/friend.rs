@@ -93,7 +93,7 @@ impl Friend {
         match self.record.state {
             FriendState::Friend => self.record.direct || self.record.invite.is_some(),
             FriendState::Redeeming | FriendState::Waiting => true,
-            FriendState::Removed => false,
+            FriendState::Removed | FriendState::Blocked => false,
         }
     }
 

@@ -15,7 +15,7 @@ use subrosa_proto::friends::hello::{Hello, MAX_HELLO_POSITIONS};
 use subrosa_proto::friends::invite::{Invite, InviteId};
 use subrosa_proto::friends::pair::door_keys;
 use subrosa_proto::time::Timestamp;
-use subrosa_store::friend::{self, Address, FriendState};
+use subrosa_store::friend::{self, Address};
 
 /// How long an address record is true.
 const RECORD_LIFE: Duration = Duration::from_secs(7 * 86_400);
@@ -137,10 +137,8 @@ impl Engine {
         let person = friend.person;
         self.links.insert(id, row);
         self.save_friend(row);
-        if let Some(run) = up.hello.last_seen_run
-            && run != self.run
-            && !self.past_runs.contains(&run)
-        {
+        let unknown = up.hello.last_seen_run.filter(|run| *run != self.run && !self.past_runs.contains(run));
+        if let Some(run) = unknown {
             // Once for each run we do not know, not at every link.
             self.past_runs.push(run);
             let what = super::events::OWN_ROLLBACK;
@@ -149,6 +147,9 @@ impl Engine {
         self.friend_clock(up.hello.time);
         self.met(row);
         self.drive(row, Input::LinkUp(id.0));
+        if unknown.is_some() {
+            self.drive(row, Input::OlderStore);
+        }
         let (trusted, full) = (self.watch.confirmed(), self.friends.get(&row).is_some_and(|f| f.inbox_full));
         self.drive(row, Input::ClockTrusted(trusted));
         if full {
@@ -330,7 +331,7 @@ impl Engine {
             move |tx| {
                 // Only what links teach; who is a friend under which secret is changed elsewhere, perhaps meanwhile.
                 let Some(mut now) = friend::by_row(tx, row)? else { return Ok(()) };
-                if now.record.state == FriendState::Removed {
+                if !now.record.state.is_present() {
                     return Ok(());
                 }
                 now.record.addresses = seen.addresses;

@@ -2,7 +2,8 @@
 
 use super::events::friend_event;
 use super::friend::Friend;
-use super::invites::{earlier, take_request};
+use super::guests::take_request;
+use super::invites::earlier;
 use super::{Engine, Reply};
 use crate::event::FriendChange;
 use subrosa_net::link::DoorId;
@@ -11,7 +12,7 @@ use subrosa_proto::friends::knock::Expect;
 use subrosa_proto::identity::PersonId;
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::{Error, ErrorKind, Result};
-use subrosa_store::friend::{self, FriendRow, FriendState};
+use subrosa_store::friend::{self, FriendRow};
 use subrosa_store::{event, request};
 
 /// Requests looked at in one step.
@@ -22,7 +23,7 @@ impl Engine {
     pub(super) fn adopt(&mut self, row: FriendRow) {
         let now = self.now();
         let (number, person) = (row.row, row.person);
-        if row.record.state == FriendState::Removed {
+        if !row.record.state.is_present() {
             return self.forget(number);
         }
         if let Some(friend) = self.friends.get_mut(&number) {
@@ -154,19 +155,81 @@ impl Engine {
                 request::remove(tx, person)?;
                 event::push(tx, Some(row), &friend_event(FriendChange::Removed)).map(|_| ())
             },
+            move |engine, result| engine.removed(Some(row), result, reply),
+        );
+    }
+
+    pub(crate) fn friend_rename(&mut self, person: PersonId, name: Option<String>, reply: Reply<()>) {
+        let row = match self.friend_row(&person) {
+            Ok(row) => row,
+            Err(error) => return drop(reply.send(Err(error))),
+        };
+        self.write(
+            move |tx| {
+                let mut row = friend::by_row(tx, row)?
+                    .filter(|f| f.record.state.is_present())
+                    .ok_or_else(|| Error::new(ErrorKind::NotAFriend, "the friend was removed"))?;
+                row.record.name.clone_from(&name);
+                friend::update(tx, &row)?;
+                Ok(name)
+            },
             move |engine, result| {
-                match &result {
-                    Ok(()) => engine.forget(row),
-                    Err(_) => {
-                        // Still a friend, as far as the store goes: the host hears of it and may try again.
-                        engine.revive(row);
-                        engine.open_door(row);
+                let result = result.map(|name| {
+                    if let Some(friend) = engine.friends.get_mut(&row) {
+                        friend.record.name = name;
                     }
-                }
-                engine.events.durable();
+                });
                 let _ = reply.send(result);
             },
         );
+    }
+
+    pub(crate) fn friend_block(&mut self, person: PersonId, reply: Reply<()>) {
+        if person == self.me {
+            return drop(reply.send(Err(Error::invalid("this is yourself"))));
+        }
+        let row = self.rows.get(&person).copied();
+        if let Some(row) = row {
+            self.silence(row);
+        }
+        let now = self.now();
+        self.write(
+            move |tx| {
+                friend::block(tx, person, now)?;
+                request::remove(tx, person)?;
+                if let Some(row) = row {
+                    event::push(tx, Some(row), &friend_event(FriendChange::Removed))?;
+                }
+                Ok(())
+            },
+            move |engine, result| engine.removed(row, result, reply),
+        );
+    }
+
+    pub(crate) fn friend_unblock(&mut self, person: PersonId, reply: Reply<()>) {
+        self.write(
+            move |tx| match friend::unblock(tx, person)? {
+                true => Ok(()),
+                false => Err(Error::new(ErrorKind::NotFound, "this person is not blocked")),
+            },
+            move |_, result| drop(reply.send(result)),
+        );
+    }
+
+    /// A friend was removed, or could not be.
+    fn removed(&mut self, row: Option<i64>, result: Result<()>, reply: Reply<()>) {
+        if let Some(row) = row {
+            match &result {
+                Ok(()) => self.forget(row),
+                Err(_) => {
+                    // Still a friend, as far as the store goes: the host hears of it and may try again.
+                    self.revive(row);
+                    self.open_door(row);
+                }
+            }
+        }
+        self.events.durable();
+        let _ = reply.send(result);
     }
 
     pub(crate) fn friend_set_direct(&mut self, person: PersonId, direct: bool, reply: Reply<()>) {

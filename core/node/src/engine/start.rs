@@ -18,7 +18,6 @@ use subrosa_proto::friends::pair::door_keys;
 use subrosa_proto::identity::{Certificate, DeviceKey, Identity};
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::{Error, ErrorKind, Result};
-use subrosa_store::friend::FriendState;
 use subrosa_store::identity::OwnIdentity;
 use subrosa_store::invite::InviteState;
 use subrosa_store::{Secret, Store, friend, identity, invite, run};
@@ -93,7 +92,7 @@ impl Engine {
             let last = page.len() < PAGE;
             for row in page {
                 after = row.row;
-                if row.record.state == FriendState::Removed {
+                if !row.record.state.is_present() {
                     continue;
                 }
                 let (number, person) = (row.row, row.person);

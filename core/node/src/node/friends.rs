@@ -3,10 +3,14 @@
 use super::{LONGEST_PAGE, Node};
 use crate::engine::Live;
 use std::net::SocketAddr;
+use subrosa_proto::friends::safety::safety_number;
 use subrosa_proto::identity::PersonId;
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::{Error, ErrorKind, Result};
 use subrosa_store::friend;
+
+/// Longest name, in bytes.
+const LONGEST_NAME: usize = 256;
 
 /// How far a friendship is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +22,8 @@ pub enum FriendState {
     Waiting,
     /// Both said so.
     Friend,
+    /// Blocked: whatever comes from them is not answered.
+    Blocked,
 }
 
 /// A friend, in lists.
@@ -85,6 +91,36 @@ impl Node {
         self.ask(move |engine, reply| engine.friend_set_direct(person, direct, reply)).await
     }
 
+    /// Gives a friend the name the host calls them by, or takes it away; at most 256 bytes. They never see it.
+    /// [`ErrorKind::NotAFriend`] for strangers.
+    pub async fn friend_rename(&self, person: PersonId, name: Option<String>) -> Result<()> {
+        if name.as_ref().is_some_and(|n| n.len() > LONGEST_NAME) {
+            return Err(Error::new(ErrorKind::TooLarge, format!("a name has at most {LONGEST_NAME} bytes")));
+        }
+        self.ask(move |engine, reply| engine.friend_rename(person, name, reply)).await
+    }
+
+    /// Blocks a person, friend or not: a friendship ends as by [`Node::friend_remove`], a request of theirs is gone,
+    /// and from now on they get what a stranger gets: nothing, whatever invite they hold. Blocking twice is fine.
+    pub async fn friend_block(&self, person: PersonId) -> Result<()> {
+        self.ask(move |engine, reply| engine.friend_block(person, reply)).await
+    }
+
+    /// Ends a block. The person is a stranger then, and may redeem an invite again.
+    /// [`ErrorKind::NotFound`] if they were not blocked.
+    pub async fn friend_unblock(&self, person: PersonId) -> Result<()> {
+        self.ask(move |engine, reply| engine.friend_unblock(person, reply)).await
+    }
+
+    /// The safety number of us and a person: 60 digits that both see alike. Compare them by voice or side by side; if
+    /// they match, each has the other's real identity. The algorithm is in [`subrosa_proto::friends::safety`].
+    pub fn friend_safety_number(&self, person: PersonId) -> Result<String> {
+        if person == self.identity() {
+            return Err(Error::invalid("a safety number is of two people, and this is yourself"));
+        }
+        Ok(safety_number(&self.identity(), &person))
+    }
+
     async fn live(&self, rows: Vec<i64>) -> Result<Vec<Option<Live>>> {
         self.ask(move |engine, reply| {
             let _ = reply.send(Ok(rows.into_iter().map(|row| engine.live_friend(row)).collect()));
@@ -99,6 +135,7 @@ fn info(row: friend::FriendRow, live: Option<Live>) -> Option<FriendInfo> {
         friend::FriendState::Redeeming => FriendState::Redeeming,
         friend::FriendState::Waiting => FriendState::Waiting,
         friend::FriendState::Friend => FriendState::Friend,
+        friend::FriendState::Blocked => FriendState::Blocked,
         friend::FriendState::Removed => return None,
     };
     let live = live.unwrap_or_default();

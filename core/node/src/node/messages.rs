@@ -11,6 +11,9 @@ use subrosa_proto::{Error, ErrorKind, Result};
 use subrosa_store::message::{self, MessageRow};
 use subrosa_store::{Session, friend};
 
+/// So many messages of a conversation are deleted in one commit.
+const DELETE_STEP: usize = 500;
+
 /// What goes along with a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SendOptions {
@@ -164,6 +167,31 @@ impl Node {
             Err(error) => drop(reply.send(Err(error))),
         })
         .await
+    }
+
+    /// Deletes a message from this store for good, ours or a friend's; the other side keeps its own. One that was not
+    /// acked counts as acked. [`ErrorKind::NotFound`]; [`ErrorKind::WrongState`] for one that still waits to be sent:
+    /// cancel it first.
+    pub async fn message_delete(&self, id: MessageId) -> Result<()> {
+        let row = self.read(|s| message::get(s, id))?.ok_or_else(no_message)?;
+        self.ask(move |engine, reply| engine.message_delete(row, reply)).await
+    }
+
+    /// Deletes the history with a friend, also a removed one, from this store for good, but for messages that still
+    /// wait to be sent. Gives how many were deleted. [`ErrorKind::NotAFriend`] for strangers.
+    pub async fn conversation_delete(&self, person: PersonId) -> Result<u64> {
+        let row = self.read(|s| friend::get(s, person))?.map(|f| f.row);
+        let row = row.ok_or_else(|| Error::new(ErrorKind::NotAFriend, "no friend with this identity"))?;
+        let mut deleted = 0;
+        loop {
+            // In steps, so that nothing else waits long for the disk.
+            let step =
+                self.ask(move |engine, reply| engine.conversation_delete(row, DELETE_STEP, reply)).await?;
+            deleted += step as u64;
+            if step < DELETE_STEP {
+                return Ok(deleted);
+            }
+        }
     }
 
     /// A message of ours or a friend's. [`ErrorKind::NotFound`] when there is none, or it was deleted.

@@ -2,10 +2,12 @@
 
 use std::future::Future;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use subrosa::{
-    Config, DeliveryState, Event, EventId, EventKind, InviteOptions, MessageId, Node, PersonId, Preset,
-    Received, RedeemOptions, Secret32, SendOptions, StoreKey, wait,
+    Clock, Config, DeliveryState, Event, EventId, EventKind, InviteOptions, MessageId, Node, PersonId,
+    Preset, Received, RedeemOptions, Secret32, SendOptions, StoreKey, SystemClock, Timestamp, wait,
 };
 
 /// The longest any single step of a test may take.
@@ -43,11 +45,13 @@ impl log::Log for Stderr {
 
 /// An address of loopback that no other host of any test has, so that a port stays ours while a node is away.
 fn own_address() -> std::net::SocketAddr {
-    static NEXT: std::sync::atomic::AtomicU8 = std::sync::atomic::AtomicU8::new(1);
-    let [high, low] = (std::process::id() as u16).to_be_bytes();
-    let host = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    assert!(host < 255, "more hosts than addresses");
-    ([127, high, low, host], 0).into()
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    // 10 bits of hosts, and 14 of the process, so that two runs at once do not meet. Never 127.0.0.x.
+    let host = NEXT.fetch_add(1, Relaxed);
+    assert!(host < 1024, "more hosts than addresses");
+    let [_, high, middle, low] =
+        ((std::process::id() | 1 << 13) << 10 & 0xff_ffff | host as u32).to_be_bytes();
+    ([127, high, middle, low], 0).into()
 }
 
 fn log_if_wanted() {
@@ -89,9 +93,25 @@ impl Host {
 
     /// Opens the store again, on the same port, so that friends find it where it was.
     pub fn start(&mut self) {
+        self.start_with(|_| {});
+    }
+
+    pub fn start_with(&mut self, change: impl FnOnce(&mut Config)) {
         let mut config = config(&self.path);
         config.bind = vec![self.port];
+        change(&mut config);
         self.node = wait(Node::open(config)).unwrap();
+    }
+
+    /// Ends the node and opens it again.
+    pub fn restart(&mut self) {
+        self.stop();
+        self.start();
+    }
+
+    /// Where the node listens.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.port
     }
 
     pub fn send(&self, to: &Host, body: &str) -> MessageId {
@@ -168,6 +188,24 @@ impl Host {
         })
     }
 
+    /// Waits until the link with anybody is up, from now on or since the last look.
+    pub fn linked(&mut self) {
+        self.until(|kind| matches!(kind, EventKind::Link { remote: Some(_), .. }).then_some(()));
+    }
+
+    /// All events that are there, acked.
+    pub fn drain(&mut self) -> Vec<EventKind> {
+        while let Some(event) = wait(self.node.next_event(Duration::ZERO)).unwrap() {
+            self.seen.push(event);
+        }
+        for event in &self.seen {
+            if let Some(id) = event.id {
+                wait(self.node.ack(id)).unwrap();
+            }
+        }
+        self.seen.drain(..).map(|event| event.kind).collect()
+    }
+
     /// Whether nothing of the kind happens for a while, from now on.
     pub fn quiet_for(&mut self, time: Duration, loud: impl Fn(&EventKind) -> bool) -> bool {
         while let Some(event) = wait(self.node.next_event(Duration::ZERO)).unwrap() {
@@ -180,8 +218,13 @@ impl Host {
 
 /// Two hosts that are friends and linked.
 pub fn befriend() -> (Host, Host) {
-    let mut a = Host::new();
-    let mut b = Host::new();
+    befriend_with(|_| {}, |_| {})
+}
+
+/// The same, set up otherwise.
+pub fn befriend_with(change_a: impl FnOnce(&mut Config), change_b: impl FnOnce(&mut Config)) -> (Host, Host) {
+    let mut a = Host::with(change_a);
+    let mut b = Host::with(change_b);
     make_friends(&mut a, &mut b);
     (a, b)
 }
@@ -193,5 +236,68 @@ pub fn make_friends(a: &mut Host, b: &mut Host) {
     for host in [a, b] {
         host.until(|k| matches!(k, EventKind::Friend { .. }).then_some(()));
         host.until(|k| matches!(k, EventKind::Link { remote: Some(_), .. }).then_some(()));
+    }
+}
+
+/// Looks again and again until `done`, for what no event tells.
+pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < LIMIT, "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The system's clocks, moved by the test.
+#[derive(Default)]
+pub struct TestClock {
+    system: SystemClock,
+    wall: AtomicU64,
+    steady: AtomicU64,
+}
+
+impl TestClock {
+    pub fn new() -> Arc<TestClock> {
+        Arc::default()
+    }
+
+    /// The wall clock is set ahead; no time passes.
+    pub fn jump(&self, by: Duration) {
+        self.wall.fetch_add(by.as_millis() as u64, Relaxed);
+    }
+
+    /// The wall clock is set back.
+    pub fn jump_back(&self, by: Duration) {
+        self.wall.fetch_sub(by.as_millis() as u64, Relaxed);
+    }
+
+    /// Time passes.
+    pub fn pass(&self, time: Duration) {
+        // The steady clock first: whoever reads in between sees the wall lag behind, by less than a jump per step.
+        let mut left = time;
+        while !left.is_zero() {
+            let step = left.min(Duration::from_secs(30));
+            self.steady.fetch_add(step.as_millis() as u64, Relaxed);
+            self.jump(step);
+            left -= step;
+        }
+    }
+}
+
+impl Clock for TestClock {
+    fn wall(&self) -> Timestamp {
+        self.system.wall().after(Duration::from_millis(self.wall.load(Relaxed)))
+    }
+
+    fn steady(&self) -> Duration {
+        self.system.steady() + Duration::from_millis(self.steady.load(Relaxed))
+    }
+}
+
+impl Host {
+    /// Time passes for a host with this clock, and its engine takes note.
+    pub fn pass(&self, clock: &TestClock, time: Duration) {
+        clock.pass(time);
+        wait(self.node.status()).unwrap();
     }
 }

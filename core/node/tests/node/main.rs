@@ -3,3 +3,5 @@
 
 mod friends;
 mod host;
+mod lifecycle;
+mod messages;
