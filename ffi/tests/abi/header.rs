@@ -1,0 +1,77 @@
+//! The committed header is the one the source gives, and C and C++ take it by itself.
+
+use crate::native::{STRICT, compile, repository, source};
+use std::path::Path;
+
+const HEADER: &str = "include/subrosa.h";
+
+fn rendered() -> String {
+    let config = cbindgen::Config::from_file(repository("ffi/cbindgen.toml")).unwrap();
+    let crate_dir = repository("ffi");
+    let bindings = cbindgen::Builder::new().with_crate(crate_dir).with_config(config).generate().unwrap();
+    let mut text = Vec::new();
+    bindings.write(&mut text);
+    String::from_utf8(text).unwrap()
+}
+
+/// `SUBROSA_WRITE_HEADER=1 cargo test -p subrosa-ffi header` writes it.
+#[test]
+fn the_header_is_fresh() {
+    let rendered = rendered();
+    if std::env::var_os("SUBROSA_WRITE_HEADER").is_some() {
+        std::fs::write(repository(HEADER), &rendered).unwrap();
+    }
+    assert!(
+        source(HEADER) == rendered,
+        "{HEADER} is stale: run `cargo xtask header`, or SUBROSA_WRITE_HEADER=1 cargo test -p subrosa-ffi header",
+    );
+}
+
+#[test]
+fn c_and_cpp_take_the_header_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let uses = "#include \"subrosa.h\"\n\
+        subrosa_send_options s = SUBROSA_SEND_OPTIONS_INIT;\n\
+        subrosa_invite_options i = SUBROSA_INVITE_OPTIONS_INIT;\n\
+        subrosa_redeem_options r = SUBROSA_REDEEM_OPTIONS_INIT;\n\
+        int version[SUBROSA_VERSION_NUMBER == 65536 * SUBROSA_VERSION_MAJOR + 256 * SUBROSA_VERSION_MINOR\n\
+            + SUBROSA_VERSION_PATCH ? 1 : -1];\n\
+        int ids[sizeof(subrosa_person) == 33 && sizeof(subrosa_message_id) == 16 ? 1 : -1];\n";
+    let c = folder.path().join("uses.c");
+    let cpp = folder.path().join("uses.cpp");
+    std::fs::write(&c, uses).unwrap();
+    std::fs::write(
+        &cpp,
+        format!("{uses}#include \"subrosa.h\"\nusing function = decltype(&subrosa_node_open);\n"),
+    )
+    .unwrap();
+    let compile = |compiler, file: &Path, standard| compile(compiler, file, &["-fsyntax-only", standard]);
+    for standard in ["-std=c99", "-std=c11", "-std=c2x"] {
+        compile("cc", &c, standard);
+    }
+    for standard in ["-std=c++11", "-std=c++17", "-std=c++20"] {
+        compile("c++", &cpp, standard);
+    }
+    assert!(STRICT.contains(&"-Werror"));
+}
+
+/// The first page is what people read first: its parts are there, and it documents every function and constant.
+#[test]
+fn the_header_teaches() {
+    let header = source(HEADER);
+    for part in
+        ["A FIRST PROGRAM", "ERRORS", "OWNERSHIP", "THREADS", "EVENTS AND ACKS", "SHUTTING DOWN", "VERSIONS"]
+    {
+        assert!(header.contains(part), "the first page has no part {part}");
+    }
+    let mut last = "";
+    for line in header.lines() {
+        let declares =
+            line.starts_with("#define SUBROSA_") || (line.contains(" subrosa_") && line.contains('('));
+        let top = !line.starts_with(' ') && !line.starts_with('/') && !line.starts_with("typedef");
+        if declares && top && !line.ends_with("SUBROSA_H") {
+            assert!(last.ends_with("*/"), "undocumented: {line}");
+        }
+        last = line;
+    }
+}

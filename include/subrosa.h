@@ -1,0 +1,1270 @@
+/*
+ * subrosa.h: private messaging between friends, for C and every language that can call C.
+ *
+ * Rendered from the Rust source; do not edit.
+ *
+ *
+ * 1. A FIRST PROGRAM
+ * ------------------
+ * It opens a node, invites a friend, waits for a message and shows it:
+ *
+ *     #include <stdio.h>
+ *     #include <stdlib.h>
+ *     #include "subrosa.h"
+ *
+ *     static void check(subrosa_status status) {
+ *         if (status == SUBROSA_OK) return;
+ *         fprintf(stderr, "%s: %s\n", subrosa_status_name(status), subrosa_last_error());
+ *         exit(1);
+ *     }
+ *
+ *     int main(void) {
+ *         subrosa_config *config;
+ *         subrosa_node *node;
+ *         subrosa_invite *invite;
+ *         subrosa_invite_options options = SUBROSA_INVITE_OPTIONS_INIT;
+ *         subrosa_text text;
+ *
+ *         check(subrosa_config_new(SUBROSA_PRESET_DESKTOP, "me.subrosa", &config));
+ *         check(subrosa_config_set_passphrase(config, "correct horse battery staple"));
+ *         check(subrosa_node_open(config, &node)); // makes the store, and an identity in it
+ *
+ *         options.auto_accept = 1;
+ *         check(subrosa_invite_create(node, &options, &invite));
+ *         check(subrosa_invite_text(invite, &text));
+ *         printf("Hand this to a friend: %s\n", text.ptr);
+ *         fflush(stdout);
+ *
+ *         for (int done = 0; !done;) {
+ *             subrosa_event *event;
+ *             subrosa_bytes body;
+ *             check(subrosa_node_next_event(node, SUBROSA_FOREVER, &event));
+ *             if (subrosa_event_kind(event) == SUBROSA_EVENT_MESSAGE) {
+ *                 check(subrosa_event_body(event, &body));
+ *                 printf("They say: %.*s\n", (int)body.len, (const char *)body.ptr);
+ *                 done = 1;
+ *             }
+ *             check(subrosa_node_ack(node, subrosa_event_id(event))); // until here a crash loses nothing
+ *             subrosa_event_free(event);
+ *         }
+ *
+ *         check(subrosa_node_close(node));
+ *         subrosa_node_free(node);
+ *         subrosa_invite_free(invite);
+ *         subrosa_config_free(config);
+ *         return 0;
+ *     }
+ *
+ * Build it with the shared library:    cc -I include me.c -L LIB -lsubrosa_ffi -o me
+ * or with the static one, on Linux:    cc -I include me.c LIB/libsubrosa_ffi.a -lpthread -ldl -lm -o me
+ *
+ *
+ * 2. ERRORS
+ * ---------
+ * Functions that can fail return a subrosa_status: SUBROSA_OK, which is 0, or a code that says what kind of failure it
+ * was. Decide by the code; show people the text of subrosa_last_error(), which names the reason and what to do. The
+ * text is kept per thread rather than handed out through one more parameter, so that no call gets longer, nothing has
+ * to be freed, and bindings can fetch it only when they need it: fetch it on the thread that made the call, before its
+ * next call. A failed call has written nothing to its outputs and, unless it says otherwise, changed nothing.
+ *
+ * A defect of the library ends as SUBROSA_INTERNAL (99) instead of taking your process down.
+ *
+ * Other functions cannot fail and return void or their value: those that end in _free, the names and texts
+ * (subrosa_status_name, subrosa_last_error, subrosa_refusal_text), versions, subrosa_event_kind and subrosa_event_id.
+ *
+ *
+ * 3. POINTERS, TEXT, BYTES
+ * ------------------------
+ * - Inputs come first, outputs last. const means that the library does not write there.
+ * - A NULL where something is needed gives SUBROSA_NULL_OR_CLOSED. Where NULL is allowed, the function says so. Every
+ *   _free function takes NULL.
+ * - Text goes in as UTF-8 that ends with a zero byte, and is copied. Text comes out as subrosa_text, which has a length
+ *   and ends with a zero byte, too. Bytes go in as pointer and length (a NULL pointer is fine with length 0) and come
+ *   out as subrosa_bytes.
+ * - Ids are structs of fixed size: assign them, compare them with memcmp(), keep their bytes.
+ * - Choices are numbers (int32_t), not enums: one that the library does not know is an error, never undefined.
+ * - Times are milliseconds since 1970 UTC, durations milliseconds.
+ * - Options are structs that start with their size and may grow at their end. Start from the _INIT macro, then set what
+ *   you need; NULL is all defaults. A program compiled with an older header keeps working with a newer library.
+ *
+ *
+ * 4. OWNERSHIP
+ * ------------
+ * What a function hands out as a handle (subrosa_identity, subrosa_config, subrosa_node, subrosa_invite, subrosa_event)
+ * is yours, and is freed once by the _free function of its name, never by free(). What you hand in stays yours: the
+ * library copies what it keeps. A view (subrosa_text, subrosa_bytes) belongs to the handle it came from and is valid
+ * until that is freed. Using a handle after freeing it is undefined; using a node after closing it is not: calls give
+ * SUBROSA_WRONG_STATE.
+ *
+ *
+ * 5. THREADS
+ * ----------
+ * Every function may be called from any thread, at any time, several at once on one handle. The one exception: a handle
+ * is freed when no other thread uses it any more, nor will. No call waits longer than one write to disk, except
+ * subrosa_node_next_event (as long as you say), subrosa_node_open with a passphrase, subrosa_node_pause,
+ * subrosa_node_resume and subrosa_node_close. The library has threads of its own; nothing depends on the thread that
+ * opened a node. After fork() the child must not use a node of its parent.
+ *
+ *
+ * 6. EVENTS AND ACKS
+ * ------------------
+ * What happens is pulled with subrosa_node_next_event(), by one thread that waits, or by a loop that is woken (7). An
+ * event has a kind, and a getter per field; a getter gives SUBROSA_INVALID_ARGUMENT when events of this kind never have
+ * the field, and SUBROSA_NOT_FOUND when they can and this one has not.
+ *
+ * Events with an id are durable: a message, the end of a message you sent, a request, a change of a friendship. They
+ * are on disk, and come again when the store is opened the next time (or a node is resumed) until you call subrosa_node_ack(). So do what the
+ * event asks for first (store it, show it, answer it), and ack then. If you crash in between, it comes again, a message
+ * always under the same message id: to act exactly once, keep that id together with the effect. Ack also what you do
+ * not care for; friends wait when too many messages are not acked. Kinds you do not know come from later versions: ack
+ * and free them.
+ *
+ * The other events tell what is so at the moment. They are lost when nobody pulls them for long, and an event of kind
+ * SUBROSA_EVENT_DROPPED says how many.
+ *
+ *
+ * 7. WAKING AN EVENT LOOP
+ * -----------------------
+ * A thread that waits in subrosa_node_next_event() needs nothing else. A loop that must not block sets a callback, which
+ * signals it; here with a pipe whose both ends do not block, but eventfd(), PostMessage() or dispatch_async() do as well:
+ *
+ *     static void wake(void *userdata) {            // on a thread of the library
+ *         int *ends = userdata;
+ *         if (write(ends[1], "", 1) < 0) { }        // full: the loop wakes anyway
+ *     }
+ *     ...
+ *     subrosa_node_set_wakeup(node, wake, ends);
+ *     ...
+ *     while (poll(fds, n, -1) >= 0) {               // fds holds ends[0]
+ *         while (read(ends[0], buffer, sizeof buffer) > 0) { }                // first empty the pipe,
+ *         while (subrosa_node_next_event(node, 0, &event) == SUBROSA_OK) {    // then the queue
+ *             handle(event);
+ *             subrosa_node_ack(node, subrosa_event_id(event));
+ *             subrosa_event_free(event);
+ *         }
+ *     }
+ *
+ * The whole program is ffi/examples/wakeup.c. Callbacks (this one and that of subrosa_log_set) come on threads of the
+ * library or on the one that is in a call. They must return at once, must not throw or unwind, and must not call the
+ * library: functions that return a status give SUBROSA_FROM_CALLBACK there; those that say so may be called.
+ *
+ *
+ * 8. SHUTTING DOWN
+ * ----------------
+ *   1. Make the threads that send and invite stop doing so.
+ *   2. Call subrosa_node_close(). It writes what is to be written, and a thread that waits in
+ *      subrosa_node_next_event() returns with SUBROSA_WRONG_STATE.
+ *   3. Join the threads that used the node. The wake-up callback does not run any more: free what it used.
+ *   4. Free events, invites, and last the node, with subrosa_node_free().
+ * If the process is killed instead, nothing is lost: what was sent goes on the next time, and what was not acked comes
+ * again. A phone that goes to the background calls subrosa_node_pause() instead, and subrosa_node_resume() later.
+ *
+ *
+ * 9. VERSIONS
+ * -----------
+ * Within one SUBROSA_ABI_VERSION functions, numbers, event kinds and options are added, and none is changed or taken
+ * away. A program that loads the library at run time compares subrosa_abi_version() with SUBROSA_ABI_VERSION first.
+ *
+ *
+ * The functions follow in this order: status, version, plain values, identity, config, node, invite, friend, message,
+ * event, log.
+ */
+
+
+#ifndef SUBROSA_H
+#define SUBROSA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** All defaults: subrosa_invite_options options = SUBROSA_INVITE_OPTIONS_INIT; */
+#define SUBROSA_INVITE_OPTIONS_INIT {sizeof(subrosa_invite_options), 0, NULL, NULL, 0, 0, 0}
+/** All defaults: subrosa_redeem_options options = SUBROSA_REDEEM_OPTIONS_INIT; */
+#define SUBROSA_REDEEM_OPTIONS_INIT {sizeof(subrosa_redeem_options), NULL, NULL, 0}
+/** All defaults: subrosa_send_options options = SUBROSA_SEND_OPTIONS_INIT; */
+#define SUBROSA_SEND_OPTIONS_INIT {sizeof(subrosa_send_options), NULL, NULL, NULL, 0, 0, 0}
+
+
+/**
+ * The version of this header: changes of the first number may break programs. Before 1.0, changes of the second may.
+ */
+#define SUBROSA_VERSION_MAJOR 0
+
+/**
+ * See SUBROSA_VERSION_MAJOR: rises when functions, events or options are added.
+ */
+#define SUBROSA_VERSION_MINOR 1
+
+/**
+ * See SUBROSA_VERSION_MAJOR: rises when defects are removed.
+ */
+#define SUBROSA_VERSION_PATCH 0
+
+/**
+ * The three in one number that can be compared: 0xMMmmpp.
+ */
+#define SUBROSA_VERSION_NUMBER (((SUBROSA_VERSION_MAJOR << 16) | (SUBROSA_VERSION_MINOR << 8)) | SUBROSA_VERSION_PATCH)
+
+/**
+ * The binary interface of this header. It rises only when a program compiled against an older header could go wrong
+ * with the library; additions leave it alone. Compare it with subrosa_abi_version() when you load the library at run
+ * time.
+ */
+#define SUBROSA_ABI_VERSION 1
+
+/**
+ * Room for the text form of a person, with the zero at its end.
+ */
+#define SUBROSA_PERSON_TEXT_SIZE 80
+
+/**
+ * A computer: any free port on all addresses.
+ */
+#define SUBROSA_PRESET_DESKTOP 1
+
+/**
+ * A phone: smaller queues.
+ */
+#define SUBROSA_PRESET_MOBILE 2
+
+/**
+ * A machine that is always on: larger queues.
+ */
+#define SUBROSA_PRESET_SERVER 3
+
+/**
+ * Tests: 127.0.0.1 only, short waits.
+ */
+#define SUBROSA_PRESET_TEST 4
+
+/**
+ * For subrosa_config_set_number(): whether friends made by invite are direct at first (0 or 1). A friend who is not
+ * direct never learns an address of yours.
+ */
+#define SUBROSA_CONFIG_DIRECT 1
+
+/**
+ * For subrosa_config_set_number(): whether idle links are kept alive (0 or 1). For the foreground only.
+ */
+#define SUBROSA_CONFIG_KEEP_ALIVE 2
+
+/**
+ * For subrosa_config_set_number(): most messages waiting for one friend.
+ */
+#define SUBROSA_CONFIG_QUEUE_MESSAGES 3
+
+/**
+ * For subrosa_config_set_number(): most bytes waiting for one friend.
+ */
+#define SUBROSA_CONFIG_QUEUE_BYTES 4
+
+/**
+ * For subrosa_config_set_number(): most messages of one friend that you have not acked before the friend must wait.
+ */
+#define SUBROSA_CONFIG_INBOX_MESSAGES 5
+
+/**
+ * For subrosa_config_set_number(): most bytes of them.
+ */
+#define SUBROSA_CONFIG_INBOX_BYTES 6
+
+/**
+ * For subrosa_config_set_number(): largest body taken from a friend, at most SUBROSA_MAX_BODY.
+ */
+#define SUBROSA_CONFIG_LARGEST_BODY 7
+
+/**
+ * For subrosa_config_set_number(): most events that are not durable waiting to be pulled, at least 1.
+ */
+#define SUBROSA_CONFIG_TRANSIENT_EVENTS 8
+
+/**
+ * For subrosa_config_set_number(): acked and ended messages older than so many milliseconds are deleted; 0 keeps them.
+ */
+#define SUBROSA_CONFIG_RETENTION_MS 9
+
+/**
+ * For subrosa_node_next_event(): waits as long as it takes.
+ */
+#define SUBROSA_FOREVER UINT64_MAX
+
+/**
+ * Longest body of a message, in bytes.
+ */
+#define SUBROSA_MAX_BODY 60000
+
+/**
+ * Why a message was refused: larger than the friend takes.
+ */
+#define SUBROSA_REFUSAL_TOO_LARGE 1
+
+/**
+ * Why a message was refused: of a kind the friend does not know.
+ */
+#define SUBROSA_REFUSAL_UNKNOWN_KIND 2
+
+/**
+ * Why a message was refused: more lanes than the friend keeps.
+ */
+#define SUBROSA_REFUSAL_TOO_MANY_LANES 3
+
+/**
+ * Why a message was refused: the friend was removed.
+ */
+#define SUBROSA_REFUSAL_FRIEND_REMOVED 4
+
+/**
+ * Durable. A friend's message: person, message_id, body, lane, sent, received, way; and if the sender said so
+ * content_type, reply_to.
+ */
+#define SUBROSA_EVENT_MESSAGE 1
+
+/**
+ * Durable. A message we sent came to its end: person, message_id, state (SUBROSA_DELIVERY_); refusal if that is why.
+ */
+#define SUBROSA_EVENT_DELIVERY 2
+
+/**
+ * Durable. Somebody wants to be a friend: person, text (their greeting, maybe empty); label of the invite if it has
+ * one. Answer with subrosa_request_accept() or subrosa_request_decline().
+ */
+#define SUBROSA_EVENT_REQUEST 3
+
+/**
+ * Durable. A friendship began, changed or ended: person, state (SUBROSA_FRIEND_).
+ */
+#define SUBROSA_EVENT_FRIEND 4
+
+/**
+ * Durable. A friend refused a message for good, and its lane stands still until subrosa_lane_retry() or
+ * subrosa_lane_skip(): person, lane, message_id, refusal.
+ */
+#define SUBROSA_EVENT_LANE_STOPPED 5
+
+/**
+ * Durable. Somebody else came with an invite that was used already: its text has leaked. invite_id; label if it has
+ * one.
+ */
+#define SUBROSA_EVENT_INVITE_REUSED 6
+
+/**
+ * Durable. An invite of ours ended unused (label if it has one), or one we redeemed was never answered (person).
+ * invite_id.
+ */
+#define SUBROSA_EVENT_INVITE_EXPIRED 7
+
+/**
+ * Durable. This store is an older copy of itself, or there are two of it: a friend knows more of our past than we do.
+ * person.
+ */
+#define SUBROSA_EVENT_OWN_STORE 8
+
+/**
+ * A friend says something for now only: person, body.
+ */
+#define SUBROSA_EVENT_TRANSIENT 9
+
+/**
+ * The link with a friend came up or went down: person, state (SUBROSA_LINK_); text (the address of the friend) when it
+ * came up.
+ */
+#define SUBROSA_EVENT_LINK 10
+
+/**
+ * A bound was reached, or there is room again: what (SUBROSA_FULL_), state (1 full, 0 room again); person where it is
+ * one friend's.
+ */
+#define SUBROSA_EVENT_FULL 11
+
+/**
+ * Our clock and a friend's differ by more than a minute: number (ours minus theirs, in milliseconds).
+ */
+#define SUBROSA_EVENT_CLOCK 12
+
+/**
+ * A part of the library crashed and was started again, or the store cannot be written at the moment: text.
+ */
+#define SUBROSA_EVENT_FAULT 13
+
+/**
+ * Events that are not durable were lost because nobody pulled them: number (how many).
+ */
+#define SUBROSA_EVENT_DROPPED 14
+
+/**
+ * State of a delivery: the friend's device has it.
+ */
+#define SUBROSA_DELIVERY_DELIVERED 1
+
+/**
+ * State of a delivery: the friend refused it and it was skipped, or the friend was removed.
+ */
+#define SUBROSA_DELIVERY_REFUSED 2
+
+/**
+ * State of a delivery: its time to live ran out.
+ */
+#define SUBROSA_DELIVERY_EXPIRED 3
+
+/**
+ * State of a delivery: it was cancelled.
+ */
+#define SUBROSA_DELIVERY_CANCELLED 4
+
+/**
+ * State of a friend event: both sides said so, friends.
+ */
+#define SUBROSA_FRIEND_ADDED 1
+
+/**
+ * State of a friend event: we removed the friend.
+ */
+#define SUBROSA_FRIEND_REMOVED 2
+
+/**
+ * State of a friend event: the other side declined.
+ */
+#define SUBROSA_FRIEND_DECLINED 3
+
+/**
+ * State of a friend event: a friendship that was there got new keys.
+ */
+#define SUBROSA_FRIEND_RENEWED 4
+
+/**
+ * State of a friend event: the friend's store is an older copy of itself.
+ */
+#define SUBROSA_FRIEND_ROLLED_BACK 5
+
+/**
+ * State of a link event: the link went down.
+ */
+#define SUBROSA_LINK_LOST 0
+
+/**
+ * State of a link event: the link came up.
+ */
+#define SUBROSA_LINK_CONNECTED 1
+
+/**
+ * What is full: messages that were not acked; friends wait.
+ */
+#define SUBROSA_FULL_INBOX 1
+
+/**
+ * What is full: the disk; nothing can be written.
+ */
+#define SUBROSA_FULL_DISK 2
+
+/**
+ * How a message came: over a link.
+ */
+#define SUBROSA_WAY_LINK 1
+
+/**
+ * Log nothing.
+ */
+#define SUBROSA_LOG_OFF 0
+
+/**
+ * Something failed that should not.
+ */
+#define SUBROSA_LOG_ERROR 1
+
+/**
+ * Something is odd.
+ */
+#define SUBROSA_LOG_WARN 2
+
+/**
+ * What an operator wants to know. No data of users.
+ */
+#define SUBROSA_LOG_INFO 3
+
+/**
+ * What a developer wants to know; may name persons and addresses.
+ */
+#define SUBROSA_LOG_DEBUG 4
+
+/**
+ * Everything but secrets, which are never logged.
+ */
+#define SUBROSA_LOG_TRACE 5
+
+/**
+ * How a node is set up. Make it, set what should not be as the preset has it, open as many nodes with it as you like
+ * (one at a time: each store belongs to one node), free it. Any thread may use it.
+ */
+typedef struct subrosa_config subrosa_config;
+
+/**
+ * Something that happened. Never changes; any thread may look at it. What its getters point to is valid until
+ * subrosa_event_free().
+ */
+typedef struct subrosa_event subrosa_event;
+
+/**
+ * The secret key of a person. Never changes; any thread may use it; subrosa_identity_free() wipes it.
+ */
+typedef struct subrosa_identity subrosa_identity;
+
+/**
+ * An invite that was just made. Never changes; any thread may use it; subrosa_invite_free() wipes it.
+ */
+typedef struct subrosa_invite subrosa_invite;
+
+/**
+ * One identity with one store. Any number of threads may call it at once; subrosa_node_close() ends those calls, and
+ * subrosa_node_free() comes after they have returned.
+ */
+typedef struct subrosa_node subrosa_node;
+
+/**
+ * What a call ended with: SUBROSA_OK, or one of the other SUBROSA_ codes below. New codes may come in later
+ * versions; no number is ever used again for something else.
+ */
+typedef int32_t subrosa_status;
+
+/**
+ * A person: the public key, compressed (33 bytes). Copy and compare it as bytes.
+ */
+typedef struct subrosa_person {
+    /**
+     * The bytes.
+     */
+    uint8_t bytes[33];
+} subrosa_person;
+
+/**
+ * Called when an event waits: signal the thread that pulls, and return at once. It comes on a thread of the library
+ * or of whoever calls it, never twice at the same time, and must not call the library, throw, or unwind.
+ */
+typedef void (*subrosa_wakeup)(void *userdata);
+
+/**
+ * How an invite is made. Start from SUBROSA_INVITE_OPTIONS_INIT: all zeros but for the size are the defaults.
+ */
+typedef struct subrosa_invite_options {
+    /**
+     * sizeof(subrosa_invite_options), which tells the library what your header knew.
+     */
+    size_t size;
+    /**
+     * How long it can be redeemed, in milliseconds, at most 30 days; 0 is a day.
+     */
+    uint64_t expires_in_ms;
+    /**
+     * A note of yours, at most 256 bytes, given back with the request and the events that come of it; or NULL.
+     */
+    const char *label;
+    /**
+     * Addresses written into it, at most 3, as "192.0.2.1:4000"; NULL is those we have, and not NULL with
+     * `hints_count` 0 is none.
+     */
+    const char *const *hints;
+    /**
+     * How many.
+     */
+    size_t hints_count;
+    /**
+     * 1: whoever redeems it first is a friend at once. 0: you are asked by a request event.
+     */
+    int32_t auto_accept;
+    /**
+     * Must be 0.
+     */
+    int32_t reserved;
+} subrosa_invite_options;
+
+/**
+ * Text that the library owns, in UTF-8, valid as long as the function says that gave it. A zero byte follows it, so
+ * that it can be used as a C string; text that other people wrote may hold zero bytes of its own, and a C string
+ * ends there.
+ */
+typedef struct subrosa_text {
+    /**
+     * The first character; never NULL.
+     */
+    const char *ptr;
+    /**
+     * How many bytes, without the zero that follows.
+     */
+    size_t len;
+} subrosa_text;
+
+/**
+ * An invite: 16 bytes that name it and give nothing away.
+ */
+typedef struct subrosa_invite_id {
+    /**
+     * The bytes.
+     */
+    uint8_t bytes[16];
+} subrosa_invite_id;
+
+/**
+ * How an invite is redeemed. Start from SUBROSA_REDEEM_OPTIONS_INIT: all zeros but for the size are the defaults.
+ */
+typedef struct subrosa_redeem_options {
+    /**
+     * sizeof(subrosa_redeem_options), which tells the library what your header knew.
+     */
+    size_t size;
+    /**
+     * What you say to whoever made the invite, at most 256 bytes; or NULL.
+     */
+    const char *greeting;
+    /**
+     * Addresses to try besides those in the invite; or NULL.
+     */
+    const char *const *addresses;
+    /**
+     * How many.
+     */
+    size_t addresses_count;
+} subrosa_redeem_options;
+
+/**
+ * A message: 16 bytes, the same for the sender and the receiver. Yours are random, or what you chose when sending.
+ */
+typedef struct subrosa_message_id {
+    /**
+     * The bytes.
+     */
+    uint8_t bytes[16];
+} subrosa_message_id;
+
+/**
+ * How a message is sent. Start from SUBROSA_SEND_OPTIONS_INIT: all zeros but for the size are the defaults.
+ */
+typedef struct subrosa_send_options {
+    /**
+     * sizeof(subrosa_send_options), which tells the library what your header knew.
+     */
+    size_t size;
+    /**
+     * The id of the message; NULL is a random one. With an id of your own, sending again after a crash is the same
+     * message: SUBROSA_ALREADY_EXISTS says that it is in the queue, or was.
+     */
+    const struct subrosa_message_id *id;
+    /**
+     * The message it answers; or NULL.
+     */
+    const struct subrosa_message_id *reply_to;
+    /**
+     * What the body is, as you and the friend's program agree: a MIME type, say; at most 128 bytes; or NULL.
+     */
+    const char *content_type;
+    /**
+     * After so many milliseconds without delivery the message ends as expired; 0 is never.
+     */
+    uint64_t ttl_ms;
+    /**
+     * Messages of one lane arrive in the order they were sent; those of different lanes do not wait for each other.
+     */
+    uint32_t lane;
+    /**
+     * Must be 0.
+     */
+    uint32_t reserved;
+} subrosa_send_options;
+
+/**
+ * Bytes that the library owns, valid as long as the function says that gave them. No zero byte follows them.
+ */
+typedef struct subrosa_bytes {
+    /**
+     * The first byte; never NULL, but not to be read when `len` is 0.
+     */
+    const uint8_t *ptr;
+    /**
+     * How many.
+     */
+    size_t len;
+} subrosa_bytes;
+
+/**
+ * One line of the log, without a line end: `level` is a SUBROSA_LOG_ number, `target` names the part of the library.
+ * Both texts are valid during the call. It comes on any thread, never twice at the same time, and must not call the
+ * library, throw, or unwind.
+ */
+typedef void (*subrosa_log_callback)(void *userdata, int32_t level, const char *target, const char *text);
+
+/**
+ * It worked.
+ */
+#define SUBROSA_OK 0
+
+/**
+ * A value passed in is not acceptable.
+ */
+#define SUBROSA_INVALID_ARGUMENT 1
+
+/**
+ * A pointer is NULL that must not be.
+ */
+#define SUBROSA_NULL_OR_CLOSED 2
+
+/**
+ * The node is paused or closed, or the operation does not fit its state.
+ */
+#define SUBROSA_WRONG_STATE 3
+
+/**
+ * The time given ran out.
+ */
+#define SUBROSA_TIMED_OUT 4
+
+/**
+ * There is no such person, message, invite or request; or this event does not carry what was asked for.
+ */
+#define SUBROSA_NOT_FOUND 5
+
+/**
+ * It is there already.
+ */
+#define SUBROSA_ALREADY_EXISTS 6
+
+/**
+ * The person is not a friend.
+ */
+#define SUBROSA_NOT_A_FRIEND 7
+
+/**
+ * Larger than the limit, which the text of the error names.
+ */
+#define SUBROSA_TOO_LARGE 8
+
+/**
+ * A queue is at its limit; nothing was taken.
+ */
+#define SUBROSA_QUEUE_FULL 9
+
+/**
+ * The store key or passphrase does not open this store.
+ */
+#define SUBROSA_WRONG_KEY 10
+
+/**
+ * Data is damaged: truncated, changed, or never what it claims to be.
+ */
+#define SUBROSA_DAMAGED 11
+
+/**
+ * The file is not a store of Subrosa, or was written by a newer version.
+ */
+#define SUBROSA_FOREIGN_OR_NEWER 12
+
+/**
+ * Another process, or another node of this one, has the store open.
+ */
+#define SUBROSA_STORE_IN_USE 13
+
+/**
+ * No room left on the device.
+ */
+#define SUBROSA_DISK_FULL 14
+
+/**
+ * Reading or writing failed.
+ */
+#define SUBROSA_IO 15
+
+/**
+ * The file or the device is read-only.
+ */
+#define SUBROSA_READ_ONLY 16
+
+/**
+ * Its time is over.
+ */
+#define SUBROSA_EXPIRED 17
+
+/**
+ * It was used already, or taken back.
+ */
+#define SUBROSA_USED_OR_REVOKED 18
+
+/**
+ * A policy of the host forbids it.
+ */
+#define SUBROSA_BLOCKED 19
+
+/**
+ * The proof of work would cost more than allowed.
+ */
+#define SUBROSA_POW_TOO_DEAR 20
+
+/**
+ * No address and no archive: there is no way to reach the person.
+ */
+#define SUBROSA_NO_WAY 21
+
+/**
+ * The network failed.
+ */
+#define SUBROSA_NETWORK 22
+
+/**
+ * The host cancelled it.
+ */
+#define SUBROSA_CANCELLED 23
+
+/**
+ * This build, version or platform cannot do it.
+ */
+#define SUBROSA_NOT_SUPPORTED 24
+
+/**
+ * Called from within a callback, which must not call back in.
+ */
+#define SUBROSA_FROM_CALLBACK 25
+
+/**
+ * A defect of the library, caught before it could harm your process. Please report it; close the node it happened
+ * on and open it again.
+ */
+#define SUBROSA_INTERNAL 99
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * A short lower-case name for a status code ("ok", "wrong_key"), for logs. Never NULL: "unknown" for a number this
+ * version does not know. The text lives as long as the library. May be called from callbacks.
+ */
+const char *subrosa_status_name(subrosa_status status);
+
+/**
+ * What went wrong in the last call that failed on this thread, and what to do about it: one sentence for people, in
+ * English, without secrets. It may change between versions; decide by the status code.
+ *
+ * Never NULL; empty when no call failed on this thread. The text is valid until the next call of the library on this
+ * thread that fails: copy it if you keep it. A call that succeeds leaves it alone. May be called from callbacks.
+ */
+const char *subrosa_last_error(void);
+
+/**
+ * The version of the library that is loaded, as text: "0.1.0". It lives as long as the library. May be called from
+ * callbacks.
+ */
+const char *subrosa_version(void);
+
+/**
+ * The version of the library that is loaded, as SUBROSA_VERSION_NUMBER was in its header. May be called from
+ * callbacks.
+ */
+uint32_t subrosa_version_number(void);
+
+/**
+ * The binary interface of the library that is loaded: equal to SUBROSA_ABI_VERSION, or your program must not use it.
+ * May be called from callbacks.
+ */
+uint32_t subrosa_abi_version(void);
+
+/**
+ * Makes a new identity from the randomness of the system. Only needed if you want to hold the secret yourself: a node
+ * whose config has no identity makes one when it makes its store, and keeps it there.
+ *
+ * Free `*identity` with subrosa_identity_free().
+ */
+subrosa_status subrosa_identity_generate(struct subrosa_identity **identity);
+
+/**
+ * The identity with this secret: `len` must be 32, and not every 32 bytes are a key (SUBROSA_INVALID_ARGUMENT
+ * otherwise). Your copy of the secret is yours to wipe.
+ *
+ * Free `*identity` with subrosa_identity_free().
+ */
+subrosa_status subrosa_identity_from_secret(const uint8_t *secret, size_t len, struct subrosa_identity **identity);
+
+/**
+ * Writes the 32 bytes of the secret into your buffer `secret`, which has room for `len`, at least 32. Whoever has
+ * them is this person: keep them in the system's key store, and wipe the buffer.
+ */
+subrosa_status subrosa_identity_secret(const struct subrosa_identity *identity, uint8_t *secret, size_t len);
+
+/**
+ * The person of this identity: its public key.
+ */
+subrosa_status subrosa_identity_person(const struct subrosa_identity *identity, struct subrosa_person *person);
+
+/**
+ * Frees and wipes it. NULL is fine. May be called from callbacks.
+ */
+void subrosa_identity_free(struct subrosa_identity *identity);
+
+/**
+ * Writes the text form of `person` ("subrosa1...", with a zero at its end) into your buffer `text`, which has room
+ * for `size` bytes: SUBROSA_PERSON_TEXT_SIZE is enough.
+ */
+subrosa_status subrosa_person_text(const struct subrosa_person *person, char *text, size_t size);
+
+/**
+ * Reads the text form of a person, in lower or upper case. SUBROSA_INVALID_ARGUMENT or SUBROSA_DAMAGED when it is
+ * something else, or has a slip.
+ */
+subrosa_status subrosa_person_parse(const char *text, struct subrosa_person *person);
+
+/**
+ * A config with the defaults of `preset` (a SUBROSA_PRESET_ number) for the store at `store`, a path in UTF-8: a file
+ * that is made when there is none. Beside it live files with the same name and an ending of their own. A key must be
+ * set before a node is opened.
+ *
+ * Free `*config` with subrosa_config_free().
+ */
+subrosa_status subrosa_config_new(int32_t preset, const char *store, struct subrosa_config **config);
+
+/**
+ * The key of the store: `len` must be 32, random, from the system's key store. Opening is immediate.
+ */
+subrosa_status subrosa_config_set_key(const struct subrosa_config *config, const uint8_t *key, size_t len);
+
+/**
+ * The passphrase of the store, not empty. Opening takes about a second and some 64 MiB of memory, so that guessing is
+ * dear.
+ */
+subrosa_status subrosa_config_set_passphrase(const struct subrosa_config *config, const char *passphrase);
+
+/**
+ * The identity of a new store; copied. Without it a new store gets a fresh one. A store that exists keeps its own,
+ * and opening fails if this is another. NULL takes the choice back.
+ */
+subrosa_status subrosa_config_set_identity(const struct subrosa_config *config,
+                                           const struct subrosa_identity *identity);
+
+/**
+ * The addresses to listen on and dial from, instead of those of the preset: `0.0.0.0:4000`, `[::]:4000`; port 0 is
+ * any free one. With `count` 0 the node stays off the network.
+ */
+subrosa_status subrosa_config_set_bind(const struct subrosa_config *config,
+                                       const char *const *addresses,
+                                       size_t count);
+
+/**
+ * The addresses that friends are told instead of those of the network interfaces, for a machine behind a port
+ * forwarding. With `count` 0 those of the interfaces again.
+ */
+subrosa_status subrosa_config_set_advertise(const struct subrosa_config *config,
+                                            const char *const *addresses,
+                                            size_t count);
+
+/**
+ * Sets one of the SUBROSA_CONFIG_ numbers. SUBROSA_NOT_SUPPORTED for a number this version does not know,
+ * SUBROSA_INVALID_ARGUMENT for a value out of its range.
+ */
+subrosa_status subrosa_config_set_number(const struct subrosa_config *config, int32_t number, uint64_t value);
+
+/**
+ * Frees it and wipes its secrets. NULL is fine. May be called from callbacks.
+ */
+void subrosa_config_free(struct subrosa_config *config);
+
+/**
+ * Opens the store of `config`, making it if there is none, and starts a node on it. The config can be changed or
+ * freed afterwards.
+ *
+ * SUBROSA_WRONG_KEY, SUBROSA_STORE_IN_USE, SUBROSA_FOREIGN_OR_NEWER, SUBROSA_DAMAGED, SUBROSA_DISK_FULL,
+ * SUBROSA_READ_ONLY and SUBROSA_IO each say what is wrong with the store, and nothing is changed then;
+ * SUBROSA_NETWORK that an address cannot be bound; SUBROSA_ALREADY_EXISTS that the store has another identity than the
+ * config; SUBROSA_INVALID_ARGUMENT that the config has no key.
+ *
+ * End `*node` with subrosa_node_close() and subrosa_node_free().
+ */
+subrosa_status subrosa_node_open(const struct subrosa_config *config,
+                                 struct subrosa_node **node);
+
+/**
+ * Who this node is.
+ */
+subrosa_status subrosa_node_identity(const struct subrosa_node *node, struct subrosa_person *person);
+
+/**
+ * The identity of this node, with its secret, for a backup of yours: whoever has it is you.
+ *
+ * Free `*identity` with subrosa_identity_free().
+ */
+subrosa_status subrosa_node_identity_export(const struct subrosa_node *node, struct subrosa_identity **identity);
+
+/**
+ * Waits up to `timeout_ms` milliseconds for the next event: 0 only looks, SUBROSA_FOREVER waits without end.
+ * SUBROSA_TIMED_OUT when there was none; SUBROSA_WRONG_STATE once the node is closed, also for a call that waits at
+ * that moment, so that a loop ends.
+ *
+ * An event is given once. One that is durable (subrosa_event_id() is not 0) comes again when the store is opened the
+ * next time, or the node resumed, until it is acked. Several threads may pull; each event goes to one of them.
+ *
+ * Free `*event` with subrosa_event_free().
+ */
+subrosa_status subrosa_node_next_event(const struct subrosa_node *node,
+                                       uint64_t timeout_ms,
+                                       struct subrosa_event **event);
+
+/**
+ * Says that the durable event with this id is dealt with: it does not come again, and what it held may be forgotten.
+ * Returns when that is on disk. Acking twice is fine, in any order, from any thread, and so is 0, the id of events
+ * that are not durable.
+ */
+subrosa_status subrosa_node_ack(const struct subrosa_node *node, int64_t event);
+
+/**
+ * Has `callback` called when an event waits, for hosts with an event loop of their own; one call may stand for many
+ * events, so pull until SUBROSA_TIMED_OUT. It is called once right away, if only to be sure that nothing is missed.
+ * NULL sets none. See "Waking an event loop" on the first page.
+ *
+ * When this returns, the callback that was set before does not run any more, and will not: what its `userdata` points
+ * to may be freed. For that it waits for a call in progress, so do not hold a lock here that the callback takes.
+ */
+subrosa_status subrosa_node_set_wakeup(const struct subrosa_node *node, subrosa_wakeup callback, void *userdata);
+
+/**
+ * Closes sockets and store, so that the system may suspend the process; what waits stays on disk. Returns when all is
+ * written. Operations fail with SUBROSA_WRONG_STATE until subrosa_node_resume(). Pausing twice is fine.
+ */
+subrosa_status subrosa_node_pause(const struct subrosa_node *node);
+
+/**
+ * Opens what subrosa_node_pause() closed and goes on; events that were not acked come again. Resuming a node that runs
+ * is fine.
+ */
+subrosa_status subrosa_node_resume(const struct subrosa_node *node);
+
+/**
+ * Ends the node: writes what is to be written, closes sockets and store, and ends the calls that wait in
+ * subrosa_node_next_event() with SUBROSA_WRONG_STATE, as every later call does. When it returns, the wake-up callback
+ * does not run any more, and will not. The handle stays valid until subrosa_node_free(). Closing twice is fine.
+ */
+subrosa_status subrosa_node_close(const struct subrosa_node *node);
+
+/**
+ * Frees the handle; closes the node first if that was not done, but then nobody learns of an error. No other thread
+ * may be in a call on this node, or make one later. NULL is fine. Does nothing within a callback.
+ */
+void subrosa_node_free(struct subrosa_node *node);
+
+/**
+ * Makes an invite: a text that you hand to one person, who becomes a friend by redeeming it. It can be used once.
+ * `options` may be NULL.
+ *
+ * Free `*invite` with subrosa_invite_free(); the invite itself stays open.
+ */
+subrosa_status subrosa_invite_create(const struct subrosa_node *node,
+                                     const struct subrosa_invite_options *options,
+                                     struct subrosa_invite **invite);
+
+/**
+ * The text to hand over, "subrosa:...", valid until subrosa_invite_free(). Whoever has it first can redeem it.
+ */
+subrosa_status subrosa_invite_text(const struct subrosa_invite *invite, struct subrosa_text *text);
+
+/**
+ * The name of the invite, as events and subrosa_invite_revoke() know it.
+ */
+subrosa_status subrosa_invite_get_id(const struct subrosa_invite *invite, struct subrosa_invite_id *id);
+
+/**
+ * When it ends, in milliseconds since 1970 UTC.
+ */
+subrosa_status subrosa_invite_expires(const struct subrosa_invite *invite, uint64_t *time);
+
+/**
+ * Frees the handle and wipes the text. NULL is fine. May be called from callbacks.
+ */
+void subrosa_invite_free(struct subrosa_invite *invite);
+
+/**
+ * Takes an invite of ours back: from now on nobody can redeem it. SUBROSA_NOT_FOUND when there is no such invite,
+ * SUBROSA_USED_OR_REVOKED or SUBROSA_EXPIRED when it has ended already.
+ */
+subrosa_status subrosa_invite_revoke(const struct subrosa_node *node, const struct subrosa_invite_id *id);
+
+/**
+ * Redeems the invite that somebody handed over; white space around it does not matter. `*person` is who made it:
+ * messages may be sent at once, and go out when both are friends, which an event says. `options` may be NULL.
+ *
+ * SUBROSA_INVALID_ARGUMENT for a text that is no invite, SUBROSA_DAMAGED when characters are wrong or missing,
+ * SUBROSA_EXPIRED, SUBROSA_FOREIGN_OR_NEWER when a newer version made it.
+ */
+subrosa_status subrosa_invite_redeem(const struct subrosa_node *node,
+                                     const char *text,
+                                     const struct subrosa_redeem_options *options,
+                                     struct subrosa_person *person);
+
+/**
+ * Accepts the request of `person`, who is a friend from now on. SUBROSA_NOT_FOUND when there is no such request.
+ */
+subrosa_status subrosa_request_accept(const struct subrosa_node *node, const struct subrosa_person *person);
+
+/**
+ * Declines the request of `person`. SUBROSA_NOT_FOUND when there is no such request.
+ */
+subrosa_status subrosa_request_decline(const struct subrosa_node *node, const struct subrosa_person *person);
+
+/**
+ * Ends the friendship with `person` on this side, at once: link, queue and shared secrets are gone, and messages that
+ * waited end as refused. SUBROSA_NOT_A_FRIEND or SUBROSA_NOT_FOUND when there is none.
+ */
+subrosa_status subrosa_friend_remove(const struct subrosa_node *node, const struct subrosa_person *person);
+
+/**
+ * Sends `len` bytes to a friend, or to somebody whose invite was redeemed. Returns when the message is on disk: from
+ * then on it is never lost, and ends in one delivery event, however often either side crashes. `options` may be NULL.
+ * `id` may be NULL if you do not want to know it.
+ *
+ * SUBROSA_NOT_A_FRIEND, SUBROSA_TOO_LARGE above SUBROSA_MAX_BODY, SUBROSA_QUEUE_FULL when too much waits for this
+ * friend.
+ */
+subrosa_status subrosa_message_send(const struct subrosa_node *node,
+                                    const struct subrosa_person *person,
+                                    const uint8_t *body,
+                                    size_t len,
+                                    const struct subrosa_send_options *options,
+                                    struct subrosa_message_id *id);
+
+/**
+ * Takes a message back that was not transmitted yet: `*cancelled` is 1, and its delivery event says so; or 0 when it
+ * was too late.
+ */
+subrosa_status subrosa_message_cancel(const struct subrosa_node *node,
+                                      const struct subrosa_message_id *id,
+                                      int32_t *cancelled);
+
+/**
+ * After a lane_stopped event: sends the message that was refused once more. SUBROSA_NOT_FOUND when the lane does not
+ * stand still.
+ */
+subrosa_status subrosa_lane_retry(const struct subrosa_node *node,
+                                  const struct subrosa_person *person,
+                                  uint32_t lane);
+
+/**
+ * After a lane_stopped event: gives the message up, whose delivery event says refused, and goes on with the next.
+ * SUBROSA_NOT_FOUND when the lane does not stand still.
+ */
+subrosa_status subrosa_lane_skip(const struct subrosa_node *node, const struct subrosa_person *person, uint32_t lane);
+
+/**
+ * A SUBROSA_REFUSAL_ number in words, for people. Never NULL. The text lives as long as the library. May be called
+ * from callbacks.
+ */
+const char *subrosa_refusal_text(int32_t refusal);
+
+/**
+ * The SUBROSA_EVENT_ number of an event; 0 for NULL, and for an event this version of the interface has no number for.
+ * Ack and free events of a kind you do not know: later versions have more.
+ */
+int32_t subrosa_event_kind(const struct subrosa_event *event);
+
+/**
+ * The id of a durable event, for subrosa_node_ack(); 0 for an event that is not durable, and for NULL. Never used
+ * twice within a store.
+ */
+int64_t subrosa_event_id(const struct subrosa_event *event);
+
+/**
+ * Frees the event and all its getters gave. It does not ack it. NULL is fine. May be called from callbacks.
+ */
+void subrosa_event_free(struct subrosa_event *event);
+
+/**
+ * The person it is about.
+ */
+subrosa_status subrosa_event_person(const struct subrosa_event *event, struct subrosa_person *person);
+
+/**
+ * The message it is about: of message, delivery and lane_stopped events.
+ */
+subrosa_status subrosa_event_message_id(const struct subrosa_event *event, struct subrosa_message_id *id);
+
+/**
+ * The message that a message answers, if it does.
+ */
+subrosa_status subrosa_event_reply_to(const struct subrosa_event *event, struct subrosa_message_id *id);
+
+/**
+ * The invite of invite_reused and invite_expired events.
+ */
+subrosa_status subrosa_event_invite_id(const struct subrosa_event *event, struct subrosa_invite_id *id);
+
+/**
+ * The body of message and transient events: whatever the friend sent, so check it. Valid until subrosa_event_free().
+ */
+subrosa_status subrosa_event_body(const struct subrosa_event *event, struct subrosa_bytes *body);
+
+/**
+ * The greeting of a request, what happened in a fault event, the address ("192.0.2.1:4000") in a link event. Valid
+ * until subrosa_event_free().
+ */
+subrosa_status subrosa_event_text(const struct subrosa_event *event, struct subrosa_text *text);
+
+/**
+ * The label of our invite, if it has one: of request, invite_reused and invite_expired events. Valid until
+ * subrosa_event_free().
+ */
+subrosa_status subrosa_event_label(const struct subrosa_event *event, struct subrosa_text *label);
+
+/**
+ * What the body of a message is, if the sender said so. Valid until subrosa_event_free().
+ */
+subrosa_status subrosa_event_content_type(const struct subrosa_event *event, struct subrosa_text *content_type);
+
+/**
+ * The lane of message and lane_stopped events.
+ */
+subrosa_status subrosa_event_lane(const struct subrosa_event *event, uint32_t *lane);
+
+/**
+ * When a message was sent, by the clock of the sender, in milliseconds since 1970 UTC.
+ */
+subrosa_status subrosa_event_sent(const struct subrosa_event *event, uint64_t *time);
+
+/**
+ * When a message came, by our clock, in milliseconds since 1970 UTC.
+ */
+subrosa_status subrosa_event_received(const struct subrosa_event *event, uint64_t *time);
+
+/**
+ * How a message came: a SUBROSA_WAY_ number, or 0 for a way this version of the interface has no number for.
+ */
+subrosa_status subrosa_event_way(const struct subrosa_event *event, int32_t *way);
+
+/**
+ * What became of it: a SUBROSA_DELIVERY_, SUBROSA_FRIEND_ or SUBROSA_LINK_ number, by the kind of the event, or 1 and
+ * 0 for full and room again. A number you do not know comes from a later version: ignore it; -1 stands for one that
+ * this version of the interface has no number for.
+ */
+subrosa_status subrosa_event_state(const struct subrosa_event *event, int32_t *state);
+
+/**
+ * Why a message was refused: a SUBROSA_REFUSAL_ number, of lane_stopped events and of deliveries that ended refused.
+ * subrosa_refusal_text() has it in words.
+ */
+subrosa_status subrosa_event_refusal(const struct subrosa_event *event, int32_t *refusal);
+
+/**
+ * What is full: a SUBROSA_FULL_ number, or 0 for something this version of the interface has no number for.
+ */
+subrosa_status subrosa_event_what(const struct subrosa_event *event, int32_t *what);
+
+/**
+ * The offset of a clock event, in milliseconds, ours minus theirs; how many events were lost, in a dropped event.
+ */
+subrosa_status subrosa_event_number(const struct subrosa_event *event, int64_t *number);
+
+/**
+ * Sends the log of the library, up to `level` (a SUBROSA_LOG_ number), to `callback`, for the whole process and all
+ * nodes. NULL or SUBROSA_LOG_OFF ends it. Before the first call nothing is logged.
+ *
+ * When this returns, the callback that was set before does not run any more, and will not. SUBROSA_ALREADY_EXISTS when
+ * Rust code of the same process has set a logger of its own.
+ */
+subrosa_status subrosa_log_set(int32_t level,
+                               subrosa_log_callback callback,
+                               void *userdata);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* SUBROSA_H */
