@@ -12,6 +12,7 @@ mod guests;
 mod invites;
 mod keyring;
 mod links;
+mod network;
 mod requests;
 mod snapshot;
 mod start;
@@ -22,11 +23,12 @@ use crate::event::{EventKind, FullWhat};
 use crate::queue::EventQueue;
 use friend::Friend;
 use keyring::Keys;
+use network::{Binder, Socket};
 pub(crate) use snapshot::Live;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-use subrosa_net::link::{DialId, Endpoint, LinkEvent, LinkHandle, LinkId};
+use subrosa_net::link::{DialId, LinkEvent, LinkHandle, LinkId};
 use subrosa_net::path::gate::Doors;
 use subrosa_proto::clock::ClockWatch;
 use subrosa_proto::entropy::OsEntropy;
@@ -84,7 +86,9 @@ pub(crate) struct Engine {
     past_runs: Vec<RunId>,
     certificate_expires: Timestamp,
     keys: Arc<Keys>,
-    endpoints: Vec<Endpoint>,
+    sockets: Vec<Socket>,
+    binder: Binder,
+    board: Arc<Board>,
     friends: BTreeMap<i64, Friend>,
     rows: HashMap<PersonId, i64>,
     links: HashMap<LinkId, i64>,
@@ -94,6 +98,8 @@ pub(crate) struct Engine {
     timers: BTreeSet<(Timestamp, i64)>,
     watch: ClockWatch,
     housekeeping: Timestamp,
+    /// When sockets that were lost were last bound again.
+    restored: Timestamp,
     retention: Timestamp,
     network_changes: u64,
     address_counter: u64,
@@ -196,10 +202,9 @@ impl Started {
                 break;
             }
         }
-        let endpoints = std::mem::take(&mut engine.endpoints);
-        for endpoint in endpoints {
+        for socket in std::mem::take(&mut engine.sockets) {
             // Drains what QUIC still has to say (that links are closed), for a moment.
-            let _ = tokio::time::timeout(GOODBYE, endpoint.close()).await;
+            let _ = tokio::time::timeout(GOODBYE, socket.endpoint.close()).await;
         }
         if let Some(Some(stopped)) = engine.stopping.take() {
             let _ = stopped.send(());

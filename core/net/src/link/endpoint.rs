@@ -136,10 +136,19 @@ impl Endpoint {
     }
 
     /// Takes another socket, after the network has changed; links go on from the new address. On an error the old
-    /// one stays.
+    /// one stays, unless `addr` is the present address: to have its port again the old socket must go first, and when
+    /// that fails [`Endpoint::is_up`] turns false.
     pub fn rebind(&self, addr: SocketAddr) -> Result<()> {
-        let gate = gate(addr, self.wrap.as_ref(), &self.shared.keeper)?;
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let again = self.local_addr().is_ok_and(|local| local == addr);
+        if again {
+            gates.iter().filter_map(Weak::upgrade).for_each(|gate| gate.shut());
+        }
+        let gate = gate(addr, self.wrap.as_ref(), &self.shared.keeper).inspect_err(|_| {
+            if again {
+                self.shared.up.store(false, Ordering::Relaxed);
+            }
+        })?;
         self.shared
             .quinn
             .rebind_abstract(Arc::clone(&gate) as Path)

@@ -10,7 +10,7 @@ impl Engine {
         if !self.config.advertise.is_empty() {
             return self.config.advertise.iter().copied().take(MAX_ADDRESSES).collect();
         }
-        let bound = self.endpoints.iter().filter_map(|e| e.local_addr().ok());
+        let bound = self.sockets.iter().filter_map(|s| s.local_addr());
         let interfaces = interfaces();
         let mut addresses = Vec::new();
         for address in bound {

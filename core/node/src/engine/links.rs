@@ -1,6 +1,7 @@
 //! Links: who may come in, which of two stays, what arrives, when to dial again.
 
 use super::friend::FriendLink;
+use super::network::Socket;
 use super::{Engine, addresses};
 use crate::event::EventKind;
 use std::net::SocketAddr;
@@ -264,7 +265,7 @@ impl Engine {
     }
 
     pub(super) fn dial_if_due(&mut self, row: i64, now: Timestamp) {
-        if self.endpoints.is_empty() {
+        if self.sockets.is_empty() {
             return;
         }
         let old = self.link_is_old(row, now);
@@ -284,13 +285,11 @@ impl Engine {
         let Some(at) = at else { return };
         match self.target(row, at) {
             Some(target) => {
-                let same_family = |e: &&subrosa_net::link::Endpoint| {
-                    e.local_addr().is_ok_and(|local| local.is_ipv4() == at.is_ipv4())
-                };
-                let Some(endpoint) = self.endpoints.iter().find(same_family) else {
+                let same_family = |s: &&Socket| s.local_addr().is_some_and(|l| l.is_ipv4() == at.is_ipv4());
+                let Some(socket) = self.sockets.iter().find(same_family) else {
                     return self.dial_failed(row);
                 };
-                let dial = endpoint.dial(target);
+                let dial = socket.endpoint.dial(target);
                 log::debug!("dialling friend {row} at {at}: {dial:?}");
                 self.dials.insert(dial, row);
                 if let Some(friend) = self.friends.get_mut(&row) {

@@ -2,14 +2,13 @@
 
 use super::friend::{DEVICE, Friend};
 use super::keyring::Keys;
+use super::network::Binder;
 use super::{Engine, LINK_EVENTS, Parts, Started, invites};
 use crate::config::Config;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use subrosa_net::link::{DoorId, Endpoint, EndpointConfig, LinkEvent, OwnKeys};
-use subrosa_net::path::PathWrap;
-use subrosa_net::path::gate::Doors;
+use subrosa_net::link::{DoorId, OwnKeys};
 use subrosa_proto::clock::ClockWatch;
 use subrosa_proto::crypto::Secret32;
 use subrosa_proto::entropy::OsEntropy;
@@ -27,8 +26,6 @@ use tokio::sync::mpsc;
 const CERTIFICATE: Duration = Duration::from_secs(60 * 86_400);
 /// Friends read from the store in one step.
 const PAGE: usize = 256;
-/// Frames and bytes that wait on one link: more than the window of a conversation.
-const LINK_QUEUE: (usize, usize) = (2_048, 3 << 20);
 
 impl Engine {
     pub(super) fn start(parts: &Parts) -> Result<Started> {
@@ -45,9 +42,9 @@ impl Engine {
         let keys = Arc::new(Keys::new(keys, doors.clone(), Arc::clone(&config.clock)));
         let (done_sender, done) = mpsc::unbounded_channel();
         let (link_sender, links) = mpsc::channel(LINK_EVENTS);
-        let endpoints = bind(&config, &doors, &keys, &link_sender)?;
-        let addresses = endpoints.iter().filter_map(|e| e.local_addr().ok()).collect();
-        *parts.board.addresses.lock().unwrap_or_else(PoisonError::into_inner) = addresses;
+        let binder =
+            Binder { config: Arc::clone(&config), doors, keys: Arc::clone(&keys), events: link_sender };
+        let sockets = binder.bind_all()?;
 
         let mut engine = Engine {
             run: store.run(),
@@ -58,7 +55,9 @@ impl Engine {
             device,
             certificate_expires: expires,
             keys,
-            endpoints,
+            sockets,
+            binder,
+            board: Arc::clone(&parts.board),
             friends: BTreeMap::new(),
             rows: HashMap::new(),
             links: HashMap::new(),
@@ -67,6 +66,7 @@ impl Engine {
             timers: BTreeSet::new(),
             watch: ClockWatch::new(now, config.clock.steady()),
             housekeeping: now,
+            restored: Timestamp::ZERO,
             retention: now,
             network_changes: 0,
             address_counter: 0,
@@ -79,6 +79,7 @@ impl Engine {
             config,
             store,
         };
+        engine.show_addresses();
         engine.load_friends(now)?;
         engine.open_invites(now)?;
         engine.events.attach(engine.store.clone());
@@ -202,52 +203,6 @@ fn own_keys(
         OwnDevice { key, certificate }
     });
     Ok((OwnKeys { person: who.person(), devices: devices.collect() }, expires))
-}
-
-fn bind(
-    config: &Config,
-    doors: &Doors,
-    keys: &Arc<Keys>,
-    events: &mpsc::Sender<LinkEvent>,
-) -> Result<Vec<Endpoint>> {
-    let settings = EndpointConfig {
-        keep_alive: config.keep_alive,
-        mute: config.mute,
-        dial: config.dial_timeout,
-        queue_frames: LINK_QUEUE.0,
-        queue_bytes: LINK_QUEUE.1,
-        ..EndpointConfig::default()
-    };
-    let mut endpoints = Vec::new();
-    let mut failed = None;
-    for &address in &config.bind {
-        let keyring = Arc::clone(keys) as Arc<dyn subrosa_net::link::Keyring>;
-        let bound =
-            Endpoint::bind(address, wrap(config), doors.clone(), keyring, events.clone(), settings.clone());
-        match bound {
-            Ok(endpoint) => endpoints.push(endpoint),
-            // A machine without one of the families still has the other.
-            Err(error) if address.ip().is_unspecified() && config.bind.len() > 1 => {
-                log::info!("{address} cannot be bound: {error}");
-                failed = Some(error);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    match failed {
-        Some(error) if endpoints.is_empty() => Err(error),
-        _ => Ok(endpoints),
-    }
-}
-
-#[cfg(feature = "testing")]
-fn wrap(config: &Config) -> Option<PathWrap> {
-    config.wrap.clone()
-}
-
-#[cfg(not(feature = "testing"))]
-fn wrap(_: &Config) -> Option<PathWrap> {
-    None
 }
 
 fn no_device() -> Error {

@@ -74,6 +74,7 @@ impl Engine {
             return;
         }
         let now = self.now();
+        self.restore_sockets();
         // Each friend once: what is due again at once waits for the next turn, after links and hosts had theirs.
         let due: Vec<(Timestamp, i64)> = self.timers.range(..=(now, i64::MAX)).copied().collect();
         for (at, row) in due {
@@ -104,7 +105,7 @@ impl Engine {
         };
         let renew = friend.link.as_ref().filter(|l| l.facts.dialled).map(|l| l.since.after(LINK_AGE));
         // While a dial is under way there is nothing to dial.
-        let can_dial = friend.dial.is_none() && !self.endpoints.is_empty();
+        let can_dial = friend.dial.is_none() && !self.sockets.is_empty();
         let dial = [friend.dialer.deadline(), renew].into_iter().flatten().min().filter(|_| can_dial);
         let at = [talk, dial].into_iter().flatten().min();
         if friend.timer != at {

@@ -51,6 +51,14 @@ impl Node {
         .await
     }
 
+    /// Tells the node that the network changed (another Wi-Fi, mobile data, a VPN): sockets are bound anew, friends
+    /// dialled again at once and told the new addresses; what was on its way goes again. Hosts on phones must call
+    /// this, since the system tells only them. [`ErrorKind::Network`](crate::ErrorKind::Network) when no address can
+    /// be bound at the moment; the node goes on trying.
+    pub async fn network_changed(&self) -> Result<()> {
+        self.ask(|engine, reply| drop(reply.send(engine.network_changed()))).await
+    }
+
     fn person_text(&self) -> String {
         let person: PersonId = self.identity();
         person.text()
