@@ -1,0 +1,57 @@
+//! What may be written on the command line, but for the options of each command: those stand with the command.
+
+use crate::command::Command;
+use clap::{ArgAction, Parser};
+use std::path::PathBuf;
+
+const AFTER: &str = "\
+First steps, in two terminals:
+  subrosa --data ada init                   subrosa --data ben init
+  subrosa --data ada invite --auto-accept   subrosa --data ben redeem 'subrosa:...'
+  subrosa --data ada run                    subrosa --data ben run --interactive
+                                            send subrosa1... Hello
+
+Files in the data directory:
+  store.db      everything: identity, friends, messages; each value is sealed
+  store.key     what opens it: 32 random bytes, readable by you alone. Who has both
+                files can read everything, so the key protects copies of store.db,
+                not the directory. A store made with a passphrase has no key file:
+                then the passphrase, which every command needs, protects it all
+  config.json   addresses to listen on; no secret
+
+Exit codes:
+  0  done
+  1  failed; with --json the last line says why, with fields kind (a number), name
+     and text, and the type \"error\"
+  2  the command line is wrong
+  3  `demo` lost, repeated or reordered a message, or was not done in time
+  4  the time given with --wait ran out; what was asked for is stored and goes on
+     when the store is next open
+
+With --json every line of standard output is one JSON object with a \"type\". Fields
+may be added, and are never renamed.";
+
+/// Private messaging between friends: direct links, a sealed store, every message once.
+#[derive(Debug, Parser)]
+#[command(name = "subrosa", version, after_help = AFTER, max_term_width = 110)]
+pub(crate) struct Args {
+    /// The data directory [default: $SUBROSA_DATA, or $XDG_DATA_HOME/subrosa, or ~/.local/share/subrosa]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+
+    /// A file whose first line is the passphrase of the store; or set SUBROSA_PASSPHRASE
+    #[arg(long, global = true, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+
+    /// Write one JSON object per line
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// Log to standard error; twice for more, three times for everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}

@@ -1,0 +1,206 @@
+//! The commands, one file each, and what they share: opening the store, waiting for an event, closing.
+
+mod accept;
+mod block;
+mod cancel;
+mod crash;
+mod decline;
+mod demo;
+mod direct;
+mod friends;
+mod history;
+mod id;
+mod inbox;
+mod init;
+mod invite;
+mod lane;
+mod redeem;
+mod remove;
+mod rename;
+mod requests;
+mod run;
+mod safety;
+mod send;
+mod status;
+
+use crate::args::Args;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::home::{Home, Network};
+use crate::output::Output;
+use crate::trial::peer;
+use clap::Subcommand;
+use std::time::{Duration, Instant};
+use subrosa::{Error, Event, EventKind, Node, PersonId};
+
+/// How long new friends wait for their first link, once one of them has heard that they are: so that the other hears
+/// it, too. Without it the friendship is as good.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// What can be asked for. What each does stands with the command, where `--help` takes it from.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Init(init::Init),
+    Id(id::Id),
+    Invite(invite::Invite),
+    Redeem(redeem::Redeem),
+    Requests(requests::Requests),
+    Accept(accept::Accept),
+    Decline(decline::Decline),
+    Friends(friends::Friends),
+    Rename(rename::Rename),
+    Safety(safety::Safety),
+    Remove(remove::Remove),
+    Block(block::Block),
+    Unblock(block::Unblock),
+    Direct(direct::Direct),
+    Send(send::Send),
+    Cancel(cancel::Cancel),
+    Retry(lane::Retry),
+    Skip(lane::Skip),
+    Inbox(inbox::Inbox),
+    History(history::History),
+    Run(run::Run),
+    Status(status::Status),
+    Demo(demo::Demo),
+    /// `cargo xtask crash`
+    #[command(hide = true)]
+    Crash(crash::Crash),
+    /// One side of `demo` and `crash`
+    #[command(hide = true)]
+    TrialPeer(peer::TrialPeer),
+}
+
+/// What a command works with once the store is open.
+pub(crate) struct Context<'a> {
+    pub node: &'a Node,
+    pub output: &'a Output,
+    /// Typed into `run`, which takes all events and shows them.
+    pub live: bool,
+}
+
+/// Does what the command line says.
+pub(crate) fn run(args: Args, output: &Output) -> Outcome {
+    let home = || Home::new(args.data.clone(), args.passphrase_file.clone());
+    match args.command {
+        Command::Init(init) => init.run(&home()?, output),
+        Command::Run(run) => run.run(&home()?, output),
+        Command::Demo(demo) => demo.run(args.data, output),
+        Command::Crash(crash) => crash.run(args.data, output),
+        Command::TrialPeer(peer) => peer.run(&home()?),
+        command => {
+            let node = home()?.open(command.network())?;
+            let outcome = command.on_node(&Context { node: &node, output, live: false });
+            let closed = subrosa::wait(node.close());
+            let exit = outcome?;
+            closed?;
+            Ok(exit)
+        }
+    }
+}
+
+impl Command {
+    /// Whether it has use for the network.
+    fn network(&self) -> Network {
+        let needed = match self {
+            // An invite tells our addresses.
+            Command::Invite(_) | Command::Redeem(_) | Command::Accept(_) => true,
+            Command::Send(send) => send.wait.is_some(),
+            Command::Inbox(inbox) => inbox.wait.is_some(),
+            _ => false,
+        };
+        if needed { Network::On } else { Network::Off }
+    }
+
+    /// Does it with an open store.
+    pub(crate) fn on_node(self, context: &Context) -> Outcome {
+        match self {
+            Command::Id(it) => it.run(context),
+            Command::Invite(it) => it.run(context),
+            Command::Redeem(it) => it.run(context),
+            Command::Requests(it) => it.run(context),
+            Command::Accept(it) => it.run(context),
+            Command::Decline(it) => it.run(context),
+            Command::Friends(it) => it.run(context),
+            Command::Rename(it) => it.run(context),
+            Command::Safety(it) => it.run(context),
+            Command::Remove(it) => it.run(context),
+            Command::Block(it) => it.run(context),
+            Command::Unblock(it) => it.run(context),
+            Command::Direct(it) => it.run(context),
+            Command::Send(it) => it.run(context),
+            Command::Cancel(it) => it.run(context),
+            Command::Retry(it) => it.run(context),
+            Command::Skip(it) => it.run(context),
+            Command::Inbox(it) => it.run(context),
+            Command::History(it) => it.run(context),
+            Command::Status(it) => it.run(context),
+            Command::Init(_)
+            | Command::Run(_)
+            | Command::Demo(_)
+            | Command::Crash(_)
+            | Command::TrialPeer(_) => Err(Failure::Usage("this command cannot be typed into `run`".into())),
+        }
+    }
+}
+
+impl Context<'_> {
+    /// `--wait` where `run` takes the events is refused rather than waiting for what never comes.
+    fn check_wait(&self, wait: Option<Duration>) -> Result<Option<Duration>, Failure> {
+        if self.live && wait.is_some() {
+            return Err(Failure::Usage("leave --wait out: `run` shows what happens".into()));
+        }
+        Ok(wait)
+    }
+
+    /// Pulls events until `found` gives something, or `limit` is over. Events that are passed over and not acked
+    /// come again when the store is next opened.
+    fn wait_for<T>(
+        &self,
+        limit: Duration,
+        mut found: impl FnMut(&Event) -> Result<Option<T>, Error>,
+    ) -> Result<Option<T>, Error> {
+        // A limit beyond the clock's range is as good as a year.
+        let start = Instant::now();
+        let end = start.checked_add(limit).unwrap_or(start + Duration::from_secs(31_536_000));
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            match subrosa::wait(self.node.next_event(left))? {
+                Some(event) => {
+                    if let Some(it) = found(&event)? {
+                        return Ok(Some(it));
+                    }
+                }
+                None if left.is_zero() => return Ok(None),
+                None => {}
+            }
+        }
+    }
+
+    /// Waits until there is a link with a friend. False when there is none in time.
+    fn wait_for_link(&self, friend: PersonId, limit: Duration) -> Result<bool, Error> {
+        if subrosa::wait(self.node.friend_get(friend))?.connected {
+            return Ok(true);
+        }
+        let up = self.wait_for(limit, |event| {
+            Ok(match &event.kind {
+                EventKind::Link { person, remote: Some(_) } if *person == friend => Some(()),
+                _ => None,
+            })
+        })?;
+        Ok(up.is_some())
+    }
+
+    /// Marks an event as dealt with, if it is one that would come again.
+    fn ack(&self, event: &Event) -> Result<(), Error> {
+        match event.id {
+            Some(id) => subrosa::wait(self.node.ack(id)),
+            None => Ok(()),
+        }
+    }
+
+    /// Shows that the time is over, and what goes on without it.
+    fn waited(&self, text: &str) -> Outcome {
+        self.output.show(&serde_json::json!({"type": "waited", "text": text}), text)?;
+        Ok(Exit::Waited)
+    }
+}

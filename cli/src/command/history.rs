@@ -1,0 +1,59 @@
+//! `history`: shows the messages of a conversation.
+
+use super::Context;
+use crate::failure::{Exit, Outcome};
+use crate::output::{body_text, put_body, time_text};
+use crate::person;
+use serde_json::json;
+use subrosa::{MessageInfo, MessageState};
+
+/// Show the messages of a conversation
+///
+/// The last messages from and to a friend, oldest first.
+#[derive(Debug, clap::Args)]
+pub(crate) struct History {
+    /// With whom: a name, the identity, or the beginning of it
+    person: String,
+
+    /// At most this many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    limit: u32,
+
+    /// Those before this row, which --json shows
+    #[arg(long, value_name = "ROW")]
+    before: Option<i64>,
+}
+
+impl History {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let person = person::find(context.node, &self.person)?;
+        let mut page = subrosa::wait(context.node.message_list(person, self.before, self.limit as usize))?;
+        page.reverse();
+        for message in &page {
+            show(context, message)?;
+        }
+        Ok(Exit::Done)
+    }
+}
+
+fn show(context: &Context, message: &MessageInfo) -> Result<(), subrosa::Error> {
+    let state = match message.state {
+        MessageState::Queued => "queued",
+        MessageState::Delivered => "delivered",
+        MessageState::Refused(_) => "refused",
+        MessageState::Expired => "expired",
+        MessageState::Cancelled => "cancelled",
+        MessageState::Received => "received",
+        _ => "unknown",
+    };
+    let mut value = json!({
+        "type": "history", "row": message.row, "id": message.id.to_string(), "person": message.person.text(),
+        "incoming": message.incoming, "lane": message.lane, "content_type": message.content_type,
+        "reply_to": message.reply_to.map(|id| id.to_string()), "sent_ms": message.sent.as_millis(),
+        "received_ms": message.received.map(|t| t.as_millis()), "state": state, "acked": message.acked,
+    });
+    put_body(&mut value, &message.body);
+    let who = if message.incoming { person::short(&message.person) } else { format!("you ({state})") };
+    let body = body_text(&message.body, message.content_type.as_deref());
+    context.output.show(&value, format_args!("{}  {who}: {body}", time_text(message.sent)))
+}

@@ -1,0 +1,180 @@
+//! `run`: stays up and shows what happens.
+
+use super::{Command, Context, status};
+use crate::duration;
+use crate::event;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::home::{Home, Network};
+use crate::output::Output;
+use clap::Parser;
+use std::io::BufRead;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use subrosa::{ErrorKind, EventKind, Node};
+
+/// How often the time given with --for is looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Stay up: send, receive, and show what happens
+///
+/// Delivers what waits, receives, answers who redeems an invite, and shows what happens; what is shown is marked as
+/// seen. Ends with Ctrl-C.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Run {
+    /// Show durable events again the next time
+    #[arg(long)]
+    keep: bool,
+
+    /// Accept everybody who redeems an invite
+    #[arg(long)]
+    accept_all: bool,
+
+    /// Read further commands from standard input, one per line, as they are written behind `subrosa`: `send ada
+    /// Hello`, `friends`, `help`. `quit` or the end of input ends
+    #[arg(short, long)]
+    interactive: bool,
+
+    /// End after this time
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse)]
+    limit: Option<Duration>,
+}
+
+impl Run {
+    pub(crate) fn run(self, home: &Home, output: &Output) -> Outcome {
+        let node = home.open(Network::On)?;
+        let ending = Arc::new(AtomicBool::new(false));
+        close_on_signal(&node, &ending)?;
+        let status = subrosa::wait(node.status())?;
+        output.show(&status::value(&status), status::text(&status))?;
+        if self.interactive {
+            let (node, output, ending) = (node.clone(), *output, Arc::clone(&ending));
+            std::thread::spawn(move || {
+                read_commands(&node, &output);
+                end(&node, &ending);
+            });
+        }
+        let outcome = self.follow(&node, output, &ending);
+        subrosa::wait(node.close())
+            .or_else(|e| if ending.load(Ordering::SeqCst) { Ok(()) } else { Err(e) })?;
+        outcome
+    }
+
+    fn follow(&self, node: &Node, output: &Output, ending: &AtomicBool) -> Outcome {
+        let started = Instant::now();
+        loop {
+            let left = match self.limit {
+                Some(limit) => match limit.checked_sub(started.elapsed()) {
+                    Some(left) => left.min(TICK),
+                    None => return Ok(Exit::Done),
+                },
+                None => TICK,
+            };
+            match self.show_next(node, output, left) {
+                // Closed under our hands, as was asked for.
+                Err(_) if ending.load(Ordering::SeqCst) => return Ok(Exit::Done),
+                other => other?,
+            }
+        }
+    }
+
+    /// Shows the next event, if one comes within this time, and does what is to be done about it.
+    fn show_next(&self, node: &Node, output: &Output, time: Duration) -> Result<(), Failure> {
+        let Some(event) = subrosa::wait(node.next_event(time))? else { return Ok(()) };
+        event::show(&event, output)?;
+        if let (EventKind::Request { person, .. }, true) = (&event.kind, self.accept_all) {
+            match subrosa::wait(node.request_accept(*person)) {
+                // Accepted or declined already, and the event comes again.
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists) => {}
+                other => other?,
+            }
+        }
+        if let (Some(id), false) = (event.id, self.keep) {
+            subrosa::wait(node.ack(id))?;
+        }
+        Ok(())
+    }
+}
+
+/// Closes the node: whoever waits for an event then gets an error, and sees `ending`.
+fn end(node: &Node, ending: &AtomicBool) {
+    ending.store(true, Ordering::SeqCst);
+    if let Err(error) = subrosa::wait(node.close()) {
+        log::warn!("closing: {error}");
+    }
+}
+
+/// Ctrl-C and SIGTERM close the store properly. Without it nothing would be lost either.
+fn close_on_signal(node: &Node, ending: &Arc<AtomicBool>) -> Result<(), Failure> {
+    let (node, ending) = (node.clone(), Arc::clone(ending));
+    ctrlc::set_handler(move || end(&node, &ending))
+        .map_err(|e| subrosa::Error::new(ErrorKind::Io, format!("cannot watch for signals: {e}")).into())
+}
+
+/// One line of input, read as the command line is.
+#[derive(Debug, Parser)]
+#[command(name = "", no_binary_name = true, disable_version_flag = true)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn read_commands(node: &Node, output: &Output) {
+    for line in std::io::stdin().lock().lines() {
+        let Ok(line) = line else { return };
+        let words = words(&line);
+        match words.first().map(String::as_str) {
+            None => continue,
+            Some("quit" | "exit") => return,
+            Some(_) => {}
+        }
+        match Line::try_parse_from(&words) {
+            Ok(line) => {
+                let context = Context { node, output, live: true };
+                if let Err(failure) = line.command.on_node(&context) {
+                    output.failure(&failure);
+                }
+            }
+            // Help comes as an error too.
+            Err(error) => {
+                let _ = error.print();
+            }
+        }
+    }
+}
+
+/// The words of a line; quotes keep spaces together.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    for c in line.chars() {
+        match quote {
+            Some(q) if c == q => quote = None,
+            Some(_) => word.get_or_insert_default().push(c),
+            // An apostrophe within a word is one.
+            None if c == '"' || (c == '\'' && word.is_none()) => {
+                word.get_or_insert_default();
+                quote = Some(c);
+            }
+            None if c.is_whitespace() => words.extend(word.take()),
+            None => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[test]
+    fn lines_fall_into_words() {
+        assert_eq!(words("  send ada  Hello there "), ["send", "ada", "Hello", "there"]);
+        assert_eq!(words("send ada \"two  spaces\" ''"), ["send", "ada", "two  spaces", ""]);
+        assert_eq!(words("send ada don't panic"), ["send", "ada", "don't", "panic"]);
+        assert_eq!(words("send ada \"open"), ["send", "ada", "open"]);
+        assert!(words("   ").is_empty());
+    }
+}

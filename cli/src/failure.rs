@@ -1,0 +1,86 @@
+//! How a command ends: the exit codes, and what to do about an error.
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+use subrosa::{Error, ErrorKind};
+
+/// How a command ended, if it did not fail. The numbers are those of `subrosa --help`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// As asked.
+    Done,
+    /// A trial lost, repeated or reordered a message, or was not done in time.
+    Broken,
+    /// The time to wait ran out.
+    Waited,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(match exit {
+            Exit::Done => 0,
+            Exit::Broken => 3,
+            Exit::Waited => 4,
+        })
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// What was asked for could not be done.
+    Error(Error),
+    /// What was asked for makes no sense.
+    Usage(String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Error(error)
+    }
+}
+
+impl Failure {
+    pub(crate) fn code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Failure::Error(_) => 1,
+            Failure::Usage(_) => 2,
+        })
+    }
+
+    /// What to do about it, where that depends on this command and the core cannot know it.
+    pub(crate) fn advice(&self) -> Option<&'static str> {
+        let Failure::Error(error) = self else {
+            return Some("`subrosa --help` and `subrosa COMMAND --help` say what can be written");
+        };
+        match error.kind() {
+            ErrorKind::StoreInUse => Some(
+                "one command at a time: end the other one (perhaps `subrosa run`), or start it as `subrosa run \
+                 --interactive` and type this command there",
+            ),
+            ErrorKind::WrongKey => Some(
+                "check --passphrase-file or SUBROSA_PASSPHRASE; a store without passphrase needs the store.key \
+                 that was made with it",
+            ),
+            ErrorKind::NotAFriend => Some("`subrosa friends` lists your friends"),
+            ErrorKind::NoWay => Some("give an address with --address HOST:PORT"),
+            _ => None,
+        }
+    }
+}
+
+/// What came of a command.
+pub(crate) type Outcome = Result<Exit, Failure>;
+
+/// An error of the file system, while doing `what` with `path`.
+pub(crate) fn file_error(what: &str, path: &Path, error: &io::Error) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::NotFound => ErrorKind::NotFound,
+        io::ErrorKind::AlreadyExists => ErrorKind::AlreadyExists,
+        io::ErrorKind::StorageFull => ErrorKind::DiskFull,
+        io::ErrorKind::ReadOnlyFilesystem => ErrorKind::ReadOnly,
+        _ => ErrorKind::Io,
+    };
+    Error::new(kind, format!("cannot {what} {}: {error}", path.display()))
+}

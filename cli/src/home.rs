@@ -1,0 +1,379 @@
+//! The data directory: where it is, its settings and its key. What is in the store is not its business.
+
+use crate::failure::file_error;
+use crate::port;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use subrosa::{Config, Error, ErrorKind, Identity, Node, Preset, Secret32, StoreKey};
+use zeroize::{Zeroize, Zeroizing};
+
+const STORE: &str = "store.db";
+const KEY: &str = "store.key";
+const SETTINGS: &str = "config.json";
+/// Longest file read whole: settings, keys and passphrases are far shorter.
+const LONGEST: u64 = 64 * 1024;
+
+/// What `config.json` holds. Fields that this version does not know are refused, since it would not obey them.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    version: u32,
+    key: KeyKind,
+    /// Addresses to listen on.
+    pub listen: Vec<SocketAddr>,
+    /// Addresses that friends are told instead; none are those of the network interfaces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub advertise: Vec<SocketAddr>,
+}
+
+/// What opens the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum KeyKind {
+    File,
+    Passphrase,
+}
+
+/// Whether a command uses the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Network {
+    /// Listens and dials.
+    On,
+    /// Only reads and writes the store.
+    Off,
+}
+
+/// A data directory.
+#[derive(Clone, Debug)]
+pub(crate) struct Home {
+    dir: PathBuf,
+    passphrase_file: Option<PathBuf>,
+    /// Whether SUBROSA_PASSPHRASE counts.
+    environment: bool,
+}
+
+impl Home {
+    /// The directory asked for, or the usual one of the platform.
+    pub(crate) fn new(dir: Option<PathBuf>, passphrase_file: Option<PathBuf>) -> Result<Home, Error> {
+        let dir = dir.or_else(usual_dir).ok_or_else(|| {
+            Error::invalid("there is no home directory: name a data directory with --data DIR")
+        })?;
+        Ok(Home { dir, passphrase_file, environment: true })
+    }
+
+    /// A directory with a key file, whatever the environment says.
+    pub(crate) fn without_passphrase(dir: PathBuf) -> Home {
+        Home { dir, passphrase_file: None, environment: false }
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Makes the directory, key, store and, last, the settings: with them it is complete, and without them this can
+    /// be called again.
+    pub(crate) fn make(
+        &self,
+        identity: Option<Identity>,
+        listen: &[SocketAddr],
+        advertise: &[SocketAddr],
+    ) -> Result<Node, Error> {
+        let settings_path = self.dir.join(SETTINGS);
+        if settings_path.exists() {
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                format!("{} has an identity already: `subrosa id` shows it", self.dir.display()),
+            ));
+        }
+        make_private_dir(&self.dir)?;
+        let (kind, key) = match self.passphrase()? {
+            Some(words) => (KeyKind::Passphrase, StoreKey::Passphrase(words)),
+            None => (KeyKind::File, StoreKey::Raw(self.make_key_file()?)),
+        };
+        let listen = if listen.is_empty() { any_address()? } else { with_ports(listen)? };
+        let settings = Settings { version: 1, key: kind, listen, advertise: advertise.to_vec() };
+        let mut config = Config::new(Preset::Desktop, self.dir.join(STORE), key);
+        config.identity = identity;
+        config.bind = Vec::new();
+        let node = subrosa::wait(Node::open(config))?;
+        let text = serde_json::to_string_pretty(&settings)
+            .map_err(|e| Error::internal(format!("the settings cannot be written: {e}")))?;
+        write_at_once(&settings_path, format!("{text}\n").as_bytes())?;
+        Ok(node)
+    }
+
+    /// How to open the store, with this directory's settings and key.
+    pub(crate) fn config(&self, network: Network) -> Result<Config, Error> {
+        let settings = self.settings()?;
+        let key = match settings.key {
+            KeyKind::File => {
+                if self.passphrase_file.is_some() {
+                    return Err(Error::invalid(format!(
+                        "this store is opened by {}, not by a passphrase: leave --passphrase-file out",
+                        self.dir.join(KEY).display()
+                    )));
+                }
+                StoreKey::Raw(self.read_key_file()?)
+            }
+            KeyKind::Passphrase => self.passphrase()?.map(StoreKey::Passphrase).ok_or_else(|| {
+                Error::new(
+                    ErrorKind::WrongKey,
+                    "this store has a passphrase: give it with --passphrase-file FILE or SUBROSA_PASSPHRASE",
+                )
+            })?,
+        };
+        let mut config = Config::new(Preset::Desktop, self.dir.join(STORE), key);
+        config.bind = match network {
+            Network::On => settings.listen,
+            Network::Off => Vec::new(),
+        };
+        config.advertise = settings.advertise;
+        Ok(config)
+    }
+
+    /// Opens the store.
+    pub(crate) fn open(&self, network: Network) -> Result<Node, Error> {
+        subrosa::wait(Node::open(self.config(network)?))
+    }
+
+    fn settings(&self) -> Result<Settings, Error> {
+        let path = self.dir.join(SETTINGS);
+        let text = read_limited(&path).map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound => Error::new(
+                ErrorKind::NotFound,
+                format!("there is no identity in {}: make one with `subrosa init`", self.dir.display()),
+            ),
+            _ => file_error("read", &path, &e),
+        })?;
+        let settings: Settings = serde_json::from_slice(&text)
+            .map_err(|e| Error::damaged(format!("{} is damaged: {e}", path.display())))?;
+        if settings.version != 1 {
+            return Err(Error::new(
+                ErrorKind::ForeignOrNewer,
+                format!("{} was written by a newer version: use that one", path.display()),
+            ));
+        }
+        Ok(settings)
+    }
+
+    /// The passphrase, if one is given. A file is meant for this command; the environment for whichever store needs
+    /// one.
+    fn passphrase(&self) -> Result<Option<Zeroizing<String>>, Error> {
+        let words = match &self.passphrase_file {
+            Some(path) => {
+                let bytes = Zeroizing::new(read_limited(path).map_err(|e| file_error("read", path, &e))?);
+                let text = std::str::from_utf8(&bytes)
+                    .map_err(|_| Error::invalid(format!("{} is not UTF-8 text", path.display())))?;
+                Zeroizing::new(text.lines().next().unwrap_or_default().to_owned())
+            }
+            None if !self.environment => return Ok(None),
+            None => match std::env::var("SUBROSA_PASSPHRASE") {
+                Ok(words) => Zeroizing::new(words),
+                Err(std::env::VarError::NotPresent) => return Ok(None),
+                Err(std::env::VarError::NotUnicode(_)) => {
+                    return Err(Error::invalid("SUBROSA_PASSPHRASE is not UTF-8 text"));
+                }
+            },
+        };
+        if words.is_empty() {
+            return Err(Error::invalid("the passphrase is empty"));
+        }
+        Ok(Some(words))
+    }
+
+    /// The key file; made unless an `init` that was interrupted has made it.
+    fn make_key_file(&self) -> Result<Secret32, Error> {
+        let path = self.dir.join(KEY);
+        if path.exists() {
+            return self.read_key_file();
+        }
+        let mut bytes = Zeroizing::new([0u8; 32]);
+        getrandom::fill(bytes.as_mut_slice())
+            .map_err(|e| Error::new(ErrorKind::Io, format!("the system gives no random bytes: {e}")))?;
+        write_at_once(&path, bytes.as_slice())?;
+        Secret32::from_slice(bytes.as_slice())
+    }
+
+    fn read_key_file(&self) -> Result<Secret32, Error> {
+        let path = self.dir.join(KEY);
+        let bytes = Zeroizing::new(read_limited(&path).map_err(|e| file_error("read", &path, &e))?);
+        Secret32::from_slice(&bytes).map_err(|_| {
+            Error::damaged(format!(
+                "{} has {} bytes instead of 32: put the file back that was made with this store",
+                path.display(),
+                bytes.len()
+            ))
+        })
+    }
+}
+
+/// Reads an identity: 64 hexadecimal digits, the 32 bytes of a secp256k1 secret key.
+pub(crate) fn read_identity(path: &Path) -> Result<Identity, Error> {
+    let text = Zeroizing::new(read_limited(path).map_err(|e| file_error("read", path, &e))?);
+    let bytes = data_encoding::HEXLOWER_PERMISSIVE
+        .decode(text.trim_ascii())
+        .map(Zeroizing::new)
+        .map_err(|_| Error::invalid(format!("{} does not hold 64 hexadecimal digits", path.display())))?;
+    Identity::from_secret(&bytes)
+}
+
+/// Writes an identity as [`read_identity`] reads it, into a new file that only its owner may read.
+pub(crate) fn write_identity(path: &Path, identity: &Identity) -> Result<(), Error> {
+    let mut text = Zeroizing::new(data_encoding::HEXLOWER.encode(identity.secret().as_bytes()));
+    text.push('\n');
+    let mut file = private_file(path).map_err(|e| file_error("make", path, &e))?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|e| file_error("write", path, &e))
+}
+
+/// `$SUBROSA_DATA`; or `$XDG_DATA_HOME/subrosa`, or `~/.local/share/subrosa`; on Windows `%APPDATA%\subrosa`.
+fn usual_dir() -> Option<PathBuf> {
+    if let Some(dir) = std::env::var_os("SUBROSA_DATA").filter(|dir| !dir.is_empty()) {
+        return Some(PathBuf::from(dir));
+    }
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    if cfg!(windows) {
+        return absolute("APPDATA").map(|dir| dir.join("subrosa"));
+    }
+    absolute("XDG_DATA_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
+        .map(|dir| dir.join("subrosa"))
+}
+
+/// All addresses of the machine, at a port that stays the same at every start, so that invites stay good.
+fn any_address() -> Result<Vec<SocketAddr>, Error> {
+    let any = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+    let port = port::free(&any)?;
+    Ok(any.iter().map(|ip| SocketAddr::new(*ip, port)).collect())
+}
+
+/// The same addresses, each port 0 replaced by one that stays.
+fn with_ports(listen: &[SocketAddr]) -> Result<Vec<SocketAddr>, Error> {
+    listen
+        .iter()
+        .map(|address| {
+            let port = if address.port() == 0 { port::free(&[address.ip()])? } else { address.port() };
+            Ok(SocketAddr::new(address.ip(), port))
+        })
+        .collect()
+}
+
+fn make_private_dir(dir: &Path) -> Result<(), Error> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir).map_err(|e| file_error("make", dir, &e))
+}
+
+fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Writes a file that is either there whole, also after a loss of power, or not there.
+fn write_at_once(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let part = path.with_extension("part");
+    let write = || -> io::Result<()> {
+        match fs::remove_file(&part) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        let mut file = private_file(&part)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&part, path)?;
+        #[cfg(unix)]
+        if let Some(dir) = path.parent() {
+            File::open(dir)?.sync_all()?;
+        }
+        Ok(())
+    };
+    write().map_err(|e| file_error("write", path, &e))
+}
+
+fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut file = File::open(path)?.take(LONGEST + 1);
+    if let Err(error) = file.read_to_end(&mut bytes) {
+        bytes.zeroize();
+        return Err(error);
+    }
+    if bytes.len() as u64 > LONGEST {
+        bytes.zeroize();
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is far too long"));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home(dir: &Path) -> Home {
+        Home::without_passphrase(dir.join("data"))
+    }
+
+    #[test]
+    fn keys_are_private_and_survive_an_interrupted_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = home(dir.path());
+        make_private_dir(home.dir()).unwrap();
+        let first = home.make_key_file().unwrap();
+        let second = home.make_key_file().unwrap();
+        assert_eq!(first, second);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(home.dir().join(KEY)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+            let mode = fs::metadata(home.dir()).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700);
+        }
+    }
+
+    #[test]
+    fn a_key_file_of_another_length_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = home(dir.path());
+        make_private_dir(home.dir()).unwrap();
+        fs::write(home.dir().join(KEY), [1u8; 31]).unwrap();
+        assert_eq!(home.read_key_file().unwrap_err().kind(), ErrorKind::Damaged);
+    }
+
+    #[test]
+    fn settings_of_other_versions_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = home(dir.path());
+        make_private_dir(home.dir()).unwrap();
+        assert_eq!(home.settings().unwrap_err().kind(), ErrorKind::NotFound);
+        for (text, kind) in [
+            (r#"{"version":2,"key":"file","listen":[]}"#, ErrorKind::ForeignOrNewer),
+            (r#"{"version":1,"key":"file","listen":[],"tor":true}"#, ErrorKind::Damaged),
+            (r#"{"version":1,"key":"file""#, ErrorKind::Damaged),
+            (r#"{"version":1,"key":"file","listen":["somewhere"]}"#, ErrorKind::Damaged),
+        ] {
+            fs::write(home.dir().join(SETTINGS), text).unwrap();
+            assert_eq!(home.settings().unwrap_err().kind(), kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn identities_are_read_and_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("identity");
+        fs::write(&path, "not hexadecimal").unwrap();
+        assert_eq!(read_identity(&path).unwrap_err().kind(), ErrorKind::InvalidArgument);
+        fs::write(&path, format!(" {}\n", "07".repeat(32))).unwrap();
+        let identity = read_identity(&path).unwrap();
+        assert_eq!(write_identity(&path, &identity).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        let copy = dir.path().join("copy");
+        write_identity(&copy, &identity).unwrap();
+        assert_eq!(read_identity(&copy).unwrap().person(), identity.person());
+    }
+}

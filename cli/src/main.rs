@@ -1,0 +1,28 @@
+//! The `subrosa` command. What it can do is the crate `subrosa`; here is only how that is asked for and shown.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod command;
+mod duration;
+mod event;
+mod failure;
+mod home;
+mod log_to_stderr;
+mod output;
+mod person;
+mod port;
+mod trial;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    log_to_stderr::start(args.verbose);
+    let output = output::Output::new(args.json);
+    match command::run(args, &output) {
+        Ok(exit) => exit.into(),
+        Err(failure) => output.failure(&failure),
+    }
+}

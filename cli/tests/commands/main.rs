@@ -1,0 +1,9 @@
+//! The command as people and scripts use it: real processes, real stores, real sockets on loopback.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod basics;
+mod friendship;
+mod house;
+mod mistakes;
+mod trials;
