@@ -6,6 +6,7 @@
 //! channel; when the node reads slowly, friends are slowed through QUIC's flow control, and nothing is dropped.
 
 mod accept;
+mod caught;
 mod config;
 mod dial;
 mod endpoint;
@@ -24,6 +25,8 @@ pub use config::EndpointConfig;
 pub use dial::DialTarget;
 pub use endpoint::Endpoint;
 pub use event::{DialFailure, DialId, DownReason, Knocked, LinkEvent, LinkId, Role, Up};
+#[cfg(feature = "testing")]
+pub use frames::FramesByHand;
 pub use frames::MAX_FRAME;
 pub use handle::LinkHandle;
 pub use keyring::{DoorEntry, DoorId, Keyring, OwnKeys};

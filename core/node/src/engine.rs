@@ -5,7 +5,7 @@
 //! the store: what is on disk is all that counts.
 
 mod addresses;
-mod conversations;
+pub(crate) mod conversations;
 pub(crate) mod events;
 mod friend;
 mod guests;
@@ -25,10 +25,10 @@ use friend::Friend;
 use keyring::Keys;
 use network::{Binder, Socket};
 pub(crate) use snapshot::Live;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-use subrosa_net::link::{DialId, LinkEvent, LinkHandle, LinkId};
+use subrosa_net::link::{DialId, Endpoint, LinkEvent, LinkHandle, LinkId};
 use subrosa_net::path::gate::Doors;
 use subrosa_proto::clock::ClockWatch;
 use subrosa_proto::entropy::OsEntropy;
@@ -39,6 +39,7 @@ use subrosa_proto::time::Timestamp;
 use subrosa_proto::{Error, ErrorKind, Result};
 use subrosa_store::{RunId, Store, Tx};
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinSet;
 
 /// Something to do on the engine's task.
 pub(crate) type Job = Box<dyn FnOnce(&mut Engine) + Send>;
@@ -52,10 +53,10 @@ pub(crate) const COMMANDS: usize = 1_024;
 const LINK_EVENTS: usize = 256;
 /// The longest sleep: a clock that was set is noticed after it.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
-/// How long a closing endpoint may take to say so.
-const GOODBYE: Duration = Duration::from_millis(500);
 /// The wait before an engine that crashed is started again; it doubles while it goes on crashing.
 const FIRST_RESTART: Duration = Duration::from_millis(100);
+/// Writes that may wait for the disk before nothing more is taken on; each step may still add a few.
+const MOST_WRITES: usize = 4_096;
 /// So many jobs are done before links and timers get a turn.
 const TURN: usize = 256;
 
@@ -69,10 +70,29 @@ pub(crate) struct Parts {
     pub(crate) doors: Doors,
 }
 
-/// What the node shows without asking the engine.
+/// What the node shows without asking the engine, and what outlives it.
 #[derive(Default)]
 pub(crate) struct Board {
     pub(crate) addresses: std::sync::Mutex<Vec<std::net::SocketAddr>>,
+    endpoints: std::sync::Mutex<Vec<Arc<Endpoint>>>,
+}
+
+impl Board {
+    /// Ends what an engine bound, also one that crashed: each endpoint drains what QUIC still has to say (that links
+    /// are closed), for a moment, and lets go of its port.
+    async fn close(&self) {
+        let endpoints = std::mem::take(&mut *self.endpoints.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut closing = JoinSet::new();
+        for endpoint in endpoints {
+            closing.spawn(async move { endpoint.close().await });
+        }
+        closing.join_all().await;
+    }
+
+    /// The addresses that are bound, or were before a pause.
+    pub(crate) fn addresses(&self) -> Vec<std::net::SocketAddr> {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 pub(crate) struct Engine {
@@ -85,6 +105,7 @@ pub(crate) struct Engine {
     run: RunId,
     past_runs: Vec<RunId>,
     certificate_expires: Timestamp,
+    certificate_counter: u64,
     keys: Arc<Keys>,
     sockets: Vec<Socket>,
     binder: Binder,
@@ -94,15 +115,21 @@ pub(crate) struct Engine {
     links: HashMap<LinkId, i64>,
     /// Links through the doors of invites; one each.
     guests: HashMap<InviteId, LinkHandle>,
+    /// Invites with which somebody else came: the host hears of it once, not at each of their attempts.
+    reused: HashSet<InviteId>,
     dials: HashMap<DialId, i64>,
     timers: BTreeSet<(Timestamp, i64)>,
     watch: ClockWatch,
+    wall: Timestamp,
     housekeeping: Timestamp,
     /// When sockets that were lost were last bound again.
     restored: Timestamp,
     retention: Timestamp,
     network_changes: u64,
     address_counter: u64,
+    /// When to look whether our addresses have changed, and what friends were told last.
+    address_check: Timestamp,
+    told_addresses: Vec<std::net::SocketAddr>,
     disk_full: bool,
     outputs: Vec<Output>,
     done: mpsc::UnboundedSender<Job>,
@@ -128,6 +155,7 @@ pub(crate) async fn run(parts: Parts, commands: mpsc::Receiver<Job>, ready: ones
                 let since = tokio::time::Instant::now();
                 let Err(crash) = tokio::spawn(started.live(Arc::clone(&commands))).await else { return };
                 log::error!("the engine crashed and is started again: {crash}");
+                parts.board.close().await;
                 let text = "a task crashed and is started again".to_owned();
                 parts.events.push(EventKind::Fault { text });
                 if since.elapsed() > LONGEST_SLEEP {
@@ -140,6 +168,18 @@ pub(crate) async fn run(parts: Parts, commands: mpsc::Receiver<Job>, ready: ones
                     return;
                 }
                 parts.events.push(EventKind::Fault { text: format!("the node cannot go on yet: {error}") });
+                // Whoever asks meanwhile is told that it failed, and whoever closes need not wait.
+                let refuse = async {
+                    let mut commands = commands.lock().await;
+                    while let Some(job) = commands.recv().await {
+                        drop(job);
+                    }
+                };
+                if tokio::time::timeout(wait, refuse).await.is_ok() {
+                    return;
+                }
+                wait = (wait * 2).min(LONGEST_SLEEP);
+                continue;
             }
         }
         tokio::time::sleep(wait).await;
@@ -168,15 +208,18 @@ impl Started {
         let mut commands = commands.lock().await;
         let mut open = true;
         loop {
+            engine.read_clock();
             engine.tick();
             let sleep = engine.sleep();
+            let room = engine.outstanding < MOST_WRITES;
             let step = tokio::select! {
                 Some(job) = done.recv() => Step::Answer(job),
-                Some(event) = links.recv() => Step::Link(event),
-                job = commands.recv(), if open => Step::Command(job),
+                // A disk that is behind slows friends and hosts.
+                Some(event) = links.recv(), if room => Step::Link(event),
+                job = commands.recv(), if open && room => Step::Command(job),
                 () = tokio::time::sleep(sleep) => Step::Wake,
             };
-            // Before anything else is done: nothing may end on the word of a clock that jumped meanwhile.
+            // Before anything else is done: nothing may end on the word of a clock that jumped while we slept.
             engine.read_clock();
             match step {
                 Step::Answer(job) => {
@@ -202,10 +245,7 @@ impl Started {
                 break;
             }
         }
-        for socket in std::mem::take(&mut engine.sockets) {
-            // Drains what QUIC still has to say (that links are closed), for a moment.
-            let _ = tokio::time::timeout(GOODBYE, socket.endpoint.close()).await;
-        }
+        engine.board.close().await;
         if let Some(Some(stopped)) = engine.stopping.take() {
             let _ = stopped.send(());
         }
@@ -268,8 +308,9 @@ impl Engine {
         self.stopping.is_some()
     }
 
+    /// The wall clock as it was last read and judged, so that one step goes by one reading.
     fn now(&self) -> Timestamp {
-        self.config.clock.wall()
+        self.wall
     }
 
     /// Runs `job` in the store's writer and `then` here, once it is committed or has failed.

@@ -46,7 +46,7 @@ struct Inner {
     key: Mutex<StoreKey>,
     state: Mutex<State>,
     /// Held while the node pauses, resumes or closes: one at a time.
-    turning: tokio::sync::Mutex<()>,
+    turning: Arc<tokio::sync::Mutex<()>>,
 }
 
 enum State {
@@ -66,8 +66,8 @@ impl Node {
     ///
     /// Errors say what is wrong with the store, each by its own kind: [`ErrorKind::WrongKey`],
     /// [`ErrorKind::Damaged`], [`ErrorKind::ForeignOrNewer`], [`ErrorKind::StoreInUse`], [`ErrorKind::DiskFull`],
-    /// [`ErrorKind::ReadOnly`], [`ErrorKind::Io`]; an address that cannot be bound is [`ErrorKind::Network`], and
-    /// an identity other than the store's [`ErrorKind::AlreadyExists`].
+    /// [`ErrorKind::ReadOnly`], [`ErrorKind::Io`], [`ErrorKind::NotFound`] (no such folder); an address that cannot
+    /// be bound is [`ErrorKind::Network`], and an identity other than the store's [`ErrorKind::AlreadyExists`].
     pub async fn open(config: Config) -> Result<Node> {
         not_in_callback()?;
         let config = Arc::new(config);
@@ -79,7 +79,7 @@ impl Node {
         let running = start(&config, key.clone(), &runtime, &events, &board, &doors).await?;
         let person = stored_identity(&running.store)?.person();
         let (state, key) = (Mutex::new(State::Running(running)), Mutex::new(key));
-        let turning = tokio::sync::Mutex::new(());
+        let turning = Arc::new(tokio::sync::Mutex::new(()));
         Ok(Node(Arc::new(Inner { config, runtime, events, board, doors, person, key, state, turning })))
     }
 
@@ -98,45 +98,67 @@ impl Node {
     /// [`ErrorKind::WrongState`], except `close`; nothing is lost. Pausing twice is fine.
     pub async fn pause(&self) -> Result<()> {
         not_in_callback()?;
-        let _turn = self.0.turning.lock().await;
-        let running = match &*self.state() {
-            State::Running(running) => running.clone(),
-            State::Paused => return Ok(()),
-            State::Closed => return Err(closed()),
-        };
-        let result = self.halt(running).await;
-        *self.state() = State::Paused;
-        result
+        self.to_the_end(|node| async move {
+            let running = match &*node.state() {
+                State::Running(running) => running.clone(),
+                State::Paused => return Ok(()),
+                State::Closed => return Err(closed()),
+            };
+            let result = node.halt(running).await;
+            *node.state() = State::Paused;
+            result
+        })
+        .await
     }
 
     /// Goes on after [`Node::pause`]. Events that were not acked come again. Resuming a node that runs is fine.
     pub async fn resume(&self) -> Result<()> {
         not_in_callback()?;
-        let _turn = self.0.turning.lock().await;
-        match &*self.state() {
-            State::Running(_) => return Ok(()),
-            State::Paused => {}
-            State::Closed => return Err(closed()),
-        }
-        let (inner, key) = (&self.0, self.key().clone());
-        let running =
-            start(&inner.config, key, &inner.runtime, &inner.events, &inner.board, &inner.doors).await?;
-        *self.state() = State::Running(running);
-        Ok(())
+        self.to_the_end(|node| async move {
+            match &*node.state() {
+                State::Running(_) => return Ok(()),
+                State::Paused => {}
+                State::Closed => return Err(closed()),
+            }
+            let (inner, key) = (&node.0, node.key().clone());
+            let running =
+                start(&inner.config, key, &inner.runtime, &inner.events, &inner.board, &inner.doors).await?;
+            *node.state() = State::Running(running);
+            Ok(())
+        })
+        .await
     }
 
     /// Ends the node: links close, what is being written is finished, the store is checkpointed and free. Whoever
     /// waits in [`Node::next_event`] gets [`ErrorKind::WrongState`], as every later call does. Closing twice is fine.
     pub async fn close(&self) -> Result<()> {
         not_in_callback()?;
-        let _turn = self.0.turning.lock().await;
-        let before = std::mem::replace(&mut *self.state(), State::Closed);
-        let result = match before {
-            State::Running(running) => self.halt(running).await,
-            State::Paused | State::Closed => Ok(()),
-        };
-        self.0.events.close();
-        result
+        self.to_the_end(|node| async move {
+            let before = std::mem::replace(&mut *node.state(), State::Closed);
+            let result = match before {
+                State::Running(running) => node.halt(running).await,
+                State::Paused | State::Closed => Ok(()),
+            };
+            node.0.events.close();
+            result
+        })
+        .await
+    }
+
+    /// Runs one step of the lifecycle, one at a time, to its end also when the host stops waiting for it. What was
+    /// asked for first is done first.
+    async fn to_the_end<F>(&self, step: impl FnOnce(Node) -> F) -> Result<()>
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        let turn = Arc::clone(&self.0.turning).lock_owned().await;
+        let step = step(self.clone());
+        let done = self.0.runtime.handle()?.spawn(async move {
+            let result = step.await;
+            drop(turn);
+            result
+        });
+        done.await.unwrap_or_else(|_| Err(Error::internal("a task crashed")))
     }
 
     async fn halt(&self, running: Running) -> Result<()> {

@@ -78,12 +78,14 @@ impl EventQueue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Durable events come from this store, from the first that is not acked.
+    /// Durable events come from this store, from the first that is not acked. When there was a store already (the
+    /// engine crashed), they go on where they were.
     pub(crate) fn attach(&self, store: Store) {
         let mut state = self.lock();
-        state.store = Some(store);
-        state.read = 0;
-        state.durable.clear();
+        if state.store.replace(store).is_none() {
+            state.read = 0;
+            state.durable.clear();
+        }
         state.more = true;
         drop(state);
         self.wake();

@@ -1,6 +1,7 @@
 //! The side that is dialled: Listening -> Handshaking -> Answered -> Friend, or Mute. A connection that has not
 //! proved itself ends at one fixed time after its acceptance, whatever was wrong with it.
 
+use super::caught::caught;
 use super::endpoint::{Shared, canonical};
 use super::event::{Knocked, LinkEvent, Role, Up};
 use super::frames;
@@ -9,6 +10,7 @@ use super::knocking::{self, Ended, Stream};
 use super::limits::Place;
 use quinn::{Connection, Incoming, VarInt};
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use subrosa_proto::friends::hello::Hello;
@@ -23,7 +25,11 @@ const MUTE_READS: usize = 4096;
 /// Takes connection attempts until the endpoint is closed.
 pub(super) async fn run(shared: Arc<Shared>) {
     while let Some(incoming) = shared.quinn.accept().await {
-        consider(&shared, incoming);
+        // Dropping what a panic left behind would be an answer only for attempts that came through a door.
+        if catch_unwind(AssertUnwindSafe(|| consider(&shared, incoming))).is_err() {
+            let _ =
+                shared.events.send(LinkEvent::Fault("somebody at the door could not be dealt with")).await;
+        }
     }
     if shared.up.swap(false, Ordering::Relaxed) {
         log::warn!("the socket of {:?} has failed", shared.quinn.local_addr().ok());
@@ -55,7 +61,13 @@ fn consider(shared: &Arc<Shared>, incoming: Incoming) {
         return incoming.ignore();
     }
     let visitor = Visitor { remote, door, deadline: Instant::now() + shared.config.mute, place };
-    tokio::spawn(receive(Arc::clone(shared), incoming, tag.to_vec(), visitor));
+    let (shared, tag) = (Arc::clone(shared), tag.to_vec());
+    tokio::spawn(async move {
+        let events = shared.events.clone();
+        if caught(receive(shared, incoming, tag, visitor)).await.is_none() {
+            let _ = events.send(LinkEvent::Fault("a visitor could not be dealt with")).await;
+        }
+    });
 }
 
 /// Somebody at a door of ours.

@@ -1,9 +1,10 @@
 //! One bound address: it accepts, it dials, it closes. What happens inside a connection is in `accept`, `dial` and
 //! `frames`.
 
+use super::caught::caught;
 use super::config::EndpointConfig;
 use super::dial::{self, DialTarget};
-use super::event::{DialId, LinkEvent, LinkId};
+use super::event::{DialFailure, DialId, LinkEvent, LinkId};
 use super::frames::Proven;
 use super::handle::LinkHandle;
 use super::keyring::Keyring;
@@ -111,7 +112,13 @@ impl Endpoint {
         let dial = DialId(DIALS.fetch_add(1, Ordering::Relaxed));
         // Before the first packet leaves, so that the answer is let in.
         let guard = self.shared.keeper.dialling(canonical(target.remote));
-        tokio::spawn(dial::run(Arc::clone(&self.shared), dial, target, guard));
+        let (shared, events) = (Arc::clone(&self.shared), self.shared.events.clone());
+        tokio::spawn(async move {
+            if caught(dial::run(shared, dial, target, guard)).await.is_none() {
+                let _ = events.send(LinkEvent::Fault("a dial crashed")).await;
+                let _ = events.send(LinkEvent::DialFailed { dial, why: DialFailure::Crashed }).await;
+            }
+        });
         dial
     }
 

@@ -40,6 +40,8 @@ pub enum LinkEvent {
         /// Why.
         why: DownReason,
     },
+    /// A task of ours crashed. What it carried has ended, as its `Down` or `DialFailed` says.
+    Fault(&'static str),
     /// A dial ended without a link.
     DialFailed {
         /// The dial.
@@ -125,6 +127,8 @@ pub enum DialFailure {
     Mute(&'static str),
     /// The node gave no Hello, or the endpoint was closed.
     Cancelled,
+    /// The task that dialled crashed.
+    Crashed,
 }
 
 impl fmt::Debug for DialFailure {
@@ -135,6 +139,7 @@ impl fmt::Debug for DialFailure {
             DialFailure::Refused => f.write_str("the other side ended it"),
             DialFailure::Mute(why) => f.write_str(why),
             DialFailure::Cancelled => f.write_str("cancelled"),
+            DialFailure::Crashed => f.write_str("the task crashed"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Frames on the wire of a link, after the knock and on the same stream: `u32 length, big-endian | bytes`. A frame
 //! of length 0 keeps a quiet link alive and is not handed on. What is inside a frame is not known here.
 
+use super::caught::caught;
 use super::endpoint::Shared;
 use super::event::{DownReason, LinkEvent, LinkId, Up};
 use super::outlet::{HEAD, Outlet};
@@ -47,6 +48,32 @@ impl Framer {
     }
 }
 
+/// Takes frames out of bytes without a link, for fuzzers.
+#[cfg(feature = "testing")]
+#[derive(Debug, Default)]
+pub struct FramesByHand(Framer);
+
+#[cfg(feature = "testing")]
+impl FramesByHand {
+    /// Takes in a piece, cut anywhere, and gives each frame that is whole now to `take`. False when a length comes
+    /// that no frame has, which ends the link.
+    pub fn push(&mut self, piece: &[u8], mut take: impl FnMut(Bytes)) -> bool {
+        self.0.push(piece);
+        loop {
+            match self.0.next() {
+                Ok(Some(frame)) => take(frame),
+                Ok(None) => return true,
+                Err(TooLong) => return false,
+            }
+        }
+    }
+
+    /// Bytes of frames that are not whole yet.
+    pub fn waiting(&self) -> usize {
+        self.0.0.len()
+    }
+}
+
 /// A connection whose knock has succeeded.
 pub(super) struct Proven {
     pub(super) connection: Connection,
@@ -65,10 +92,19 @@ pub(super) async fn run(shared: Arc<Shared>, proven: Proven, up: Up) {
         connection.close(VarInt::from_u32(0), b"");
         return;
     }
-    let why = tokio::select! {
-        why = read(&mut recv, &events, link, &outlet) => why,
-        why = write(&shared, link, &outlet) => why,
-        error = connection.closed() => reason(&error),
+    let carried = caught(async {
+        tokio::select! {
+            why = read(&mut recv, &events, link, &outlet) => why,
+            why = write(&shared, link, &outlet) => why,
+            error = connection.closed() => reason(&error),
+        }
+    });
+    let why = match carried.await {
+        Some(why) => why,
+        None => {
+            let _ = events.send(LinkEvent::Fault("a link crashed")).await;
+            DownReason::Broken
+        }
     };
     outlet.queue.end();
     // Closing says more than the streams would, so it comes before they are dropped.

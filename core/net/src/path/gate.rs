@@ -9,6 +9,9 @@
 //! | Handshake, Retry with an id of ours | a handshake with that address is going on, begun by either side |
 //! | anything else, and every other version | never |
 
+#[cfg(feature = "testing")]
+pub mod by_hand;
+
 use super::Path;
 use super::header::Header;
 use super::ids::OwnIds;
@@ -338,7 +341,8 @@ impl AsyncUdpSocket for Gate {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        let io = self.io()?;
+        // Lost, as in the network: after an error quinn would forget the connection without ending it.
+        let Ok(io) = self.io() else { return Ok(()) };
         self.keeper.note_retry(transmit, Instant::now());
         io.try_send(transmit)
     }
@@ -400,7 +404,11 @@ impl UdpPoller for GatePoller {
         let waits = &mut this.waits;
         let poller = match waits {
             Some(poller) => poller,
-            None => waits.insert(this.gate.io()?.create_io_poller()),
+            None => match this.gate.io() {
+                Ok(io) => waits.insert(io.create_io_poller()),
+                // What is sent now is lost, and nobody waits for it.
+                Err(_) => return Poll::Ready(Ok(())),
+            },
         };
         let ready = ready!(poller.as_mut().poll_writable(cx));
         *waits = None;

@@ -1,14 +1,14 @@
 //! Drives the conversations: inputs in, and what they want done by store, links, hosts and events.
 
 use super::events::{OWN_ROLLBACK, friend_event};
-use super::friend::Talk;
+use super::friend::{Sending, Talk};
 use super::{Engine, Reply};
 use crate::event::{EventKind, FriendChange, FullWhat};
 use subrosa_proto::friends::conversation::change::{Batch, Change, Outcome, Outgoing, Query};
 use subrosa_proto::friends::conversation::{Input, Output};
 use subrosa_proto::friends::message::{Lane, MessageId};
 use subrosa_proto::{Error, ErrorKind, Result};
-use subrosa_store::event::{self, EventRecord};
+use subrosa_store::event::{self, Acked, EventRecord};
 use subrosa_store::message::{self, MessageRow};
 use subrosa_store::{Tx, conversation};
 
@@ -26,6 +26,8 @@ impl Engine {
         }
         outputs.clear();
         self.outputs = outputs;
+        // Only now, since it may drive again, and batches must not overtake each other.
+        self.inbox_changed(row);
         self.set_timer(row);
     }
 
@@ -50,7 +52,7 @@ impl Engine {
             }
             Output::Sent(id) => {
                 if let Some(friend) = self.friends.get_mut(&row) {
-                    let replies = friend.sends.remove(&id).unwrap_or_default();
+                    let replies = friend.sends.remove(&id).map(|s| s.replies).unwrap_or_default();
                     replies.into_iter().for_each(|r| drop(r.send(Ok(id))));
                 }
             }
@@ -83,14 +85,18 @@ impl Engine {
                 _ => None,
             })
             .collect();
+        let arriving = sum(kept.iter().flatten());
+        if let Some(friend) = self.friends.get_mut(&row) {
+            friend.arriving.0 += arriving.0;
+            friend.arriving.1 += arriving.1;
+        }
         let now = self.now();
         let Some(chain) = self.chain(row) else { return };
         let done = self.begin_write(move |engine, result: Result<Vec<Outcome>>| match result {
             Ok(outcomes) => {
                 if engine.life(row) == Some(life) {
                     let news = kept.iter().zip(&outcomes).filter(|(_, o)| **o == Outcome::New);
-                    let costs: Vec<u64> = news.filter_map(|(cost, _)| *cost).collect();
-                    engine.inbox_grew(row, &costs);
+                    engine.arrived(row, arriving, sum(news.filter_map(|(cost, _)| cost.as_ref())));
                     engine.drive(row, Input::Committed(number, outcomes));
                 }
             }
@@ -138,6 +144,7 @@ impl Engine {
             friend.fail_waiting(error);
             friend.talk = None;
             friend.lives += 1;
+            friend.arriving = (0, 0);
         }
         self.revive(row);
     }
@@ -163,6 +170,26 @@ impl Engine {
         }
     }
 
+    /// Whether a message with an id that the host chose is being committed: then it is the same message, and this is
+    /// one more who waits for it, or the id is another's. Gives the reply back otherwise.
+    pub(crate) fn joins(
+        &mut self,
+        row: i64,
+        outgoing: &Outgoing,
+        reply: Reply<MessageId>,
+    ) -> Option<Reply<MessageId>> {
+        let id = outgoing.message.id;
+        let mut friends = self.friends.iter_mut();
+        match friends.find_map(|(row, friend)| Some((*row, friend.sends.get_mut(&id)?))) {
+            Some((at, s)) if at == row && s.lane == outgoing.lane && s.body == outgoing.message.body => {
+                s.replies.push(reply);
+            }
+            Some(_) => drop(reply.send(Err(taken(id)))),
+            None => return Some(reply),
+        }
+        None
+    }
+
     /// A host sends. Answers when the message is committed.
     pub(crate) fn send(&mut self, row: i64, outgoing: Outgoing, reply: Reply<MessageId>) {
         let id = outgoing.message.id;
@@ -171,17 +198,13 @@ impl Engine {
             let _ = reply.send(Err(not_a_friend()));
             return;
         };
-        // The same id while the first is still being committed: one message, two answers.
-        if let Some(replies) = friend.sends.get_mut(&id) {
-            replies.push(reply);
-            return;
-        }
         let admitted = friend.talk().and_then(|talk| talk.machine.admit(&outgoing));
         if let Err(error) = admitted {
             let _ = reply.send(Err(error));
             return;
         }
-        friend.sends.insert(id, vec![reply]);
+        let (lane, body) = (outgoing.lane, outgoing.message.body.clone());
+        friend.sends.insert(id, Sending { lane, body, replies: vec![reply] });
         if friend.link.is_none() {
             friend.dialer.hurry(now);
         }
@@ -267,19 +290,31 @@ impl Engine {
         self.inbox_changed(row);
     }
 
-    fn inbox_grew(&mut self, row: i64, costs: &[u64]) {
-        if costs.is_empty() {
-            return;
-        }
+    /// What was arriving is committed, and this much of it was new.
+    fn arrived(&mut self, row: i64, arriving: (u64, u64), new: (u64, u64)) {
         if let Some(friend) = self.friends.get_mut(&row) {
-            friend.inbox.0 += costs.len() as u64;
-            friend.inbox.1 += costs.iter().sum::<u64>();
+            friend.arriving.0 = friend.arriving.0.saturating_sub(arriving.0);
+            friend.arriving.1 = friend.arriving.1.saturating_sub(arriving.1);
+            friend.inbox.0 += new.0;
+            friend.inbox.1 += new.1;
         }
-        self.inbox_changed(row);
+    }
+
+    /// The host acks an event.
+    pub(crate) fn ack(&mut self, id: i64, reply: Reply<()>) {
+        self.write(
+            move |tx| event::ack(tx, id),
+            move |engine, result| {
+                if let Ok(Some(Acked { friend, message_cost: Some(cost) })) = result {
+                    engine.inbox_shrank(friend, cost);
+                }
+                let _ = reply.send(result.map(|_| ()));
+            },
+        );
     }
 
     /// The host acked a message of this cost.
-    pub(crate) fn inbox_shrank(&mut self, row: i64, cost: u64) {
+    fn inbox_shrank(&mut self, row: i64, cost: u64) {
         if let Some(friend) = self.friends.get_mut(&row) {
             friend.inbox.0 = friend.inbox.0.saturating_sub(1);
             friend.inbox.1 = friend.inbox.1.saturating_sub(cost);
@@ -291,10 +326,11 @@ impl Engine {
     pub(super) fn inbox_changed(&mut self, row: i64) {
         let (most, bytes) = (self.config.inbox_messages.max(1), self.config.inbox_bytes.max(1));
         let Some(friend) = self.friends.get_mut(&row) else { return };
+        let held = (friend.inbox.0 + friend.arriving.0, friend.inbox.1 + friend.arriving.1);
         let full = if friend.inbox_full {
-            friend.inbox.0 > most - most.div_ceil(10) || friend.inbox.1 > bytes - bytes / 10
+            held.0 > most - most.div_ceil(10) || held.1 > bytes - bytes / 10
         } else {
-            friend.inbox.0 >= most || friend.inbox.1 >= bytes
+            held.0 >= most || held.1 >= bytes
         };
         if full != friend.inbox_full {
             friend.inbox_full = full;
@@ -311,6 +347,16 @@ impl Engine {
     }
 }
 
+/// The id that a host chose is that of another message.
+pub(crate) fn taken(id: MessageId) -> Error {
+    Error::new(ErrorKind::AlreadyExists, format!("the id {id} belongs to another message: choose a new one"))
+}
+
 fn not_a_friend() -> Error {
     Error::new(ErrorKind::NotAFriend, "no friend with this identity: exchange an invite first")
+}
+
+/// How many messages, and their bytes.
+fn sum<'a>(costs: impl Iterator<Item = &'a u64>) -> (u64, u64) {
+    costs.fold((0, 0), |(messages, bytes), cost| (messages + 1, bytes + cost))
 }

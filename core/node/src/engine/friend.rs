@@ -12,6 +12,7 @@ use subrosa_proto::friends::message::{Lane, MessageId};
 use subrosa_proto::friends::pair::{DoorKeys, Half, door_keys};
 use subrosa_proto::identity::{Certificate, DevicePublic, PersonId};
 use subrosa_proto::time::Timestamp;
+use subrosa_proto::wire::Bytes;
 use subrosa_proto::{Error, ErrorKind, Result};
 use subrosa_store::friend::{FriendRecord, FriendRow, FriendState};
 use subrosa_store::{Chain, Session, conversation, event};
@@ -32,6 +33,14 @@ pub(super) struct Talk {
     pub(super) life: u64,
 }
 
+/// A message that is being committed.
+pub(super) struct Sending {
+    pub(super) lane: Lane,
+    pub(super) body: Bytes,
+    /// Who waits for it: more than one if it was sent again meanwhile.
+    pub(super) replies: Vec<Reply<MessageId>>,
+}
+
 pub(super) struct Friend {
     pub(super) person: PersonId,
     pub(super) record: FriendRecord,
@@ -43,12 +52,16 @@ pub(super) struct Friend {
     /// How often we dialled.
     pub(super) tries: u32,
     pub(super) link: Option<FriendLink>,
-    pub(super) sends: HashMap<MessageId, Vec<Reply<MessageId>>>,
+    pub(super) sends: HashMap<MessageId, Sending>,
     pub(super) cancels: HashMap<MessageId, Vec<Reply<bool>>>,
     pub(super) restarts: Vec<(Lane, Reply<()>)>,
     /// Messages the host has not acked, and their bytes.
     pub(super) inbox: (u64, u64),
+    /// Those that came and are being committed; they count, too.
+    pub(super) arriving: (u64, u64),
     pub(super) inbox_full: bool,
+    /// Our host heard that this friend knows more of our past than we do.
+    pub(super) told_own_store: bool,
     /// When the engine wants to hear of it again.
     pub(super) timer: Option<Timestamp>,
 }
@@ -81,7 +94,9 @@ impl Friend {
             cancels: HashMap::new(),
             restarts: Vec::new(),
             inbox,
+            arriving: (0, 0),
             inbox_full: false,
+            told_own_store: false,
             timer: None,
         };
         friend.switch_dialer(now);
@@ -115,6 +130,11 @@ impl Friend {
         Certificate::decode(certificate).ok().map(|c| c.key())
     }
 
+    /// Whether this is an older certificate of another key than the one we know: that of a device that was replaced.
+    pub(super) fn distrusts(&self, certificate: &Certificate) -> bool {
+        certificate.counter() < self.record.certificate_counter && self.device() != Some(certificate.key())
+    }
+
     /// Our half of the pair secret that is being made.
     pub(super) fn my_half(&self) -> Option<Half> {
         self.record.my_half.as_ref().and_then(|half| Half::from_slice(half.as_bytes()).ok())
@@ -128,8 +148,8 @@ impl Friend {
 
     /// Tells everybody who waits for this conversation that it failed.
     pub(super) fn fail_waiting(&mut self, error: &Error) {
-        for (_, replies) in self.sends.drain() {
-            replies.into_iter().for_each(|r| drop(r.send(Err(error.clone()))));
+        for (_, sending) in self.sends.drain() {
+            sending.replies.into_iter().for_each(|r| drop(r.send(Err(error.clone()))));
         }
         for (_, replies) in self.cancels.drain() {
             replies.into_iter().for_each(|r| drop(r.send(Err(error.clone()))));

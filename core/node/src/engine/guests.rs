@@ -3,7 +3,6 @@
 
 use super::Engine;
 use super::events::friend_event;
-use super::invites::SLACK;
 use crate::event::FriendChange;
 use std::time::Duration;
 use subrosa_net::link::Knocked;
@@ -20,6 +19,8 @@ use subrosa_store::invite::{self, InviteState};
 use subrosa_store::request::{self, RequestRow};
 use subrosa_store::{Secret, Tx};
 
+/// Clocks may differ by so much before a request or an attempt to redeem ends (PROTOCOL 8).
+pub(super) const SLACK: Duration = Duration::from_secs(48 * 3600);
 /// A friendship that is younger and not yet used is not made anew.
 const FRESH: Duration = Duration::from_secs(600);
 
@@ -66,6 +67,7 @@ impl Engine {
             direct: self.config.direct,
             suspicious: self.watch.suspicious(),
             linked: row.is_some_and(|f| f.link.is_some()),
+            reused: self.reused.contains(&id),
         };
         self.write(
             move |tx| decide(tx, id, &guest, about),
@@ -81,7 +83,9 @@ impl Engine {
                     }
                     Ok(Decision::Waiting) => hello.answer = Some(ANSWER_WAITING),
                     Ok(Decision::Declined) => hello.answer = Some(ANSWER_DECLINED),
-                    Ok(Decision::Silent | Decision::Reused) => {
+                    Ok(Decision::Silent) => return,
+                    Ok(Decision::Reused) => {
+                        engine.reused.insert(id);
                         engine.events.durable();
                         return;
                     }
@@ -108,6 +112,8 @@ struct Circumstances {
     suspicious: bool,
     /// The guest is a friend and its link stands.
     linked: bool,
+    /// The host was told that the invite is used by others.
+    reused: bool,
 }
 
 /// | the guest is | open invite | spent by the same person | spent by another |
@@ -121,8 +127,10 @@ fn decide(tx: &Tx<'_>, id: InviteId, guest: &Guest, about: Circumstances) -> Res
     match row.record.state {
         InviteState::Revoked | InviteState::Expired => return Ok(Decision::Silent),
         InviteState::Spent if row.record.spent_by != Some(guest.person) => {
-            let label = row.record.label.clone();
-            event::push(tx, None, &EventRecord::InviteReused { invite: id, label })?;
+            if !about.reused {
+                let label = row.record.label.clone();
+                event::push(tx, None, &EventRecord::InviteReused { invite: id, label })?;
+            }
             return Ok(Decision::Reused);
         }
         InviteState::Open if row.record.expires <= about.now && !about.suspicious => {

@@ -4,7 +4,7 @@
 use super::Engine;
 use super::Reply;
 use super::events::friend_event;
-use super::guests::{befriend, take_request};
+use super::guests::{SLACK, befriend, take_request};
 use crate::event::FriendChange;
 use crate::node::{InviteOptions, NewInvite, RedeemOptions};
 use std::time::Duration;
@@ -25,8 +25,6 @@ use subrosa_store::request;
 
 /// Longest life of an invite.
 const LONGEST: Duration = Duration::from_secs(30 * 86_400);
-/// Clocks may differ by so much before a request or an attempt to redeem ends (PROTOCOL 8).
-pub(super) const SLACK: Duration = Duration::from_secs(48 * 3600);
 /// A redeemer whose request waits asks again so often.
 const ASK_AGAIN: Duration = Duration::from_secs(15);
 /// Longest label, in bytes.
@@ -152,7 +150,14 @@ impl Engine {
                     .ok_or_else(|| Error::internal("a friend that was just kept is not there"))
             },
             move |engine, result| {
-                let result = result.map(|row| engine.adopt(row));
+                let result = result.map(|row| {
+                    let number = row.row;
+                    engine.adopt(row);
+                    if engine.friends.get(&number).is_some_and(|f| f.link.is_some()) {
+                        // Friends already, and both know it: there is nothing to redeem.
+                        engine.met(number);
+                    }
+                });
                 engine.events.durable();
                 let _ = reply.send(result.map(|()| person));
             },
@@ -292,7 +297,9 @@ impl Engine {
                     Ok(None) => engine.forget(row),
                     Err(error) => {
                         log::warn!("an attempt to redeem could not be ended: {error}");
-                        engine.revive(row);
+                        // It goes on, and ends when the disk is well.
+                        engine.dial_failed(row);
+                        engine.resound(row);
                     }
                 }
             },
@@ -313,9 +320,11 @@ impl Engine {
                     let Some(mut row) = friend::by_row(tx, row)? else { return Ok(()) };
                     row.record.invite = None;
                     row.record.expires = None;
-                    friend::update(tx, &row)
+                    friend::update(tx, &row)?;
+                    // Redeeming ends in an event, and here it ends with the friendship as it was.
+                    event::push(tx, Some(row.row), &friend_event(FriendChange::Renewed)).map(|_| ())
                 },
-                |_, _| {},
+                |engine, _| engine.events.durable(),
             );
         }
     }

@@ -1,6 +1,7 @@
 //! Links: who may come in, which of two stays, what arrives, when to dial again.
 
 use super::friend::FriendLink;
+use super::guests::SLACK;
 use super::network::Socket;
 use super::{Engine, addresses};
 use crate::event::EventKind;
@@ -18,8 +19,12 @@ use subrosa_proto::friends::pair::door_keys;
 use subrosa_proto::time::Timestamp;
 use subrosa_store::friend::{self, Address};
 
+/// How often we look whether our own addresses have changed.
+const ADDRESS_CHECK: Duration = Duration::from_secs(60);
 /// How long an address record is true.
 const RECORD_LIFE: Duration = Duration::from_secs(7 * 86_400);
+/// Runs of our store that are remembered, those that only friends know of included.
+const MOST_RUNS: usize = 4_096;
 
 impl Engine {
     pub(super) fn link_event(&mut self, event: LinkEvent) {
@@ -28,6 +33,7 @@ impl Engine {
             LinkEvent::Up(up) => self.up(*up),
             LinkEvent::Frame { link, bytes } => self.frame(link, &bytes),
             LinkEvent::Writable(_) => {}
+            LinkEvent::Fault(what) => self.events.push(EventKind::Fault { text: what.to_owned() }),
             LinkEvent::Down { link, why } => self.down(link, why),
             LinkEvent::DialFailed { dial, why } => {
                 if let Some(row) = self.dials.remove(&dial) {
@@ -51,10 +57,10 @@ impl Engine {
         match knocked.door {
             DoorId::Invite(id) => self.guest_knocked(InviteId(id), knocked),
             DoorId::Friend(row) => {
-                let welcome = self
-                    .friends
-                    .get(&row)
-                    .is_some_and(|f| f.person == knocked.person && f.is_friend() && f.record.direct);
+                let welcome = self.friends.get(&row).is_some_and(|f| {
+                    let ours = f.person == knocked.person && f.is_friend() && f.record.direct;
+                    ours && !f.distrusts(&knocked.certificate)
+                });
                 let answer = welcome.then(|| self.hello(row));
                 let _ = knocked.answer.send(answer);
             }
@@ -97,7 +103,7 @@ impl Engine {
             return;
         }
         let Some(&row) = self.rows.get(&up.person) else { return up.link.close(0) };
-        let (me, run, changes) = (self.me, up.hello.run, self.network_changes);
+        let (me, now, run, changes) = (self.me, self.now(), up.hello.run, self.network_changes);
         let Some(friend) = self.friends.get_mut(&row).filter(|f| f.is_friend() && f.record.direct) else {
             return up.link.close(0);
         };
@@ -111,7 +117,7 @@ impl Engine {
             if !new_wins(&old.facts, &facts, &me, &up.person) {
                 log::debug!("a second link with friend {row} is closed: the first one stays");
                 // Our own attempt is over all the same.
-                friend.dialer.up(self.config.clock.wall());
+                friend.dialer.up(now);
                 return up.link.close(0);
             }
             self.drop_link(row);
@@ -140,10 +146,19 @@ impl Engine {
         self.save_friend(row);
         let unknown = up.hello.last_seen_run.filter(|run| *run != self.run && !self.past_runs.contains(run));
         if let Some(run) = unknown {
-            // Once for each run we do not know, not at every link.
-            self.past_runs.push(run);
-            let what = super::events::OWN_ROLLBACK;
-            self.tell(Some(row), subrosa_store::event::EventRecord::OwnStore { what });
+            // Once for each run we do not know, not at every link; and a friend that makes up runs is told of once.
+            if self.past_runs.len() < MOST_RUNS {
+                self.past_runs.push(run);
+            }
+            let friend = self.friends.get_mut(&row);
+            if friend.is_some_and(|f| !std::mem::replace(&mut f.told_own_store, true)) {
+                let what = super::events::OWN_ROLLBACK;
+                self.tell(Some(row), subrosa_store::event::EventRecord::OwnStore { what });
+            }
+        }
+        if up.hello.certificate_counter > self.certificate_counter {
+            // Our store is older than what we once said: go on above it.
+            self.renew_certificate(now, up.hello.certificate_counter);
         }
         self.friend_clock(up.hello.time);
         self.met(row);
@@ -162,7 +177,7 @@ impl Engine {
 
     fn tell_addresses(&mut self, row: i64, observed: SocketAddr) {
         let now = self.now();
-        self.address_counter = now.as_millis().max(self.address_counter + 1);
+        self.address_counter += 1;
         let frame = Frame::Addresses(Addresses {
             counter: self.address_counter,
             expires: now.after(RECORD_LIFE),
@@ -173,6 +188,27 @@ impl Engine {
             && link.handle.send_first(frame.encode()).is_err()
         {
             log::debug!("friend {row} could not be told our addresses");
+        }
+    }
+
+    /// Tells friends with a link when our addresses have changed since they were told.
+    pub(super) fn tell_changed_addresses(&mut self, now: Timestamp) {
+        if now < self.address_check && self.address_check <= now.after(ADDRESS_CHECK) {
+            return;
+        }
+        self.address_check = now.after(ADDRESS_CHECK);
+        let own = self.own_addresses();
+        if own == self.told_addresses {
+            return;
+        }
+        self.told_addresses = own;
+        let linked: Vec<(i64, SocketAddr)> = self
+            .friends
+            .iter()
+            .filter_map(|(row, f)| Some((*row, f.link.as_ref()?.handle.remote())))
+            .collect();
+        for (row, remote) in linked {
+            self.tell_addresses(row, remote);
         }
     }
 
@@ -192,7 +228,7 @@ impl Engine {
     fn addresses(&mut self, row: i64, record: Addresses) {
         let now = self.now();
         let Some(friend) = self.friends.get_mut(&row) else { return };
-        if record.counter <= friend.record.address_counter || record.expires < now {
+        if record.counter <= friend.record.address_counter || record.expires.after(SLACK) < now {
             return;
         }
         friend.record.address_counter = record.counter;

@@ -22,7 +22,7 @@ const RESTORE: Duration = Duration::from_secs(1);
 pub(super) struct Socket {
     /// What the host asked for.
     wanted: SocketAddr,
-    pub(super) endpoint: Endpoint,
+    pub(super) endpoint: Arc<Endpoint>,
 }
 
 impl Socket {
@@ -41,12 +41,15 @@ pub(super) struct Binder {
 }
 
 impl Binder {
-    /// Binds all that the host asked for.
-    pub(super) fn bind_all(&self) -> Result<Vec<Socket>> {
+    /// Binds all that the host asked for. Where any port will do it is the one of `before`, which friends know, if
+    /// that is free: two who were away at once would not find each other again otherwise.
+    pub(super) fn bind_all(&self, mut before: Vec<SocketAddr>) -> Result<Vec<Socket>> {
         let mut sockets = Vec::new();
         let mut failed = None;
         for &wanted in &self.config.bind {
-            match self.bind(wanted) {
+            let known = before.iter().position(|b| wanted.port() == 0 && b.ip() == wanted.ip());
+            let known = known.map(|at| before.swap_remove(at)).and_then(|known| self.bind(known).ok());
+            match known.map_or_else(|| self.bind(wanted), Ok) {
                 Ok(endpoint) => sockets.push(Socket { wanted, endpoint }),
                 // A machine without one of the families still has the other.
                 Err(error) if wanted.ip().is_unspecified() && self.config.bind.len() > 1 => {
@@ -62,7 +65,7 @@ impl Binder {
         }
     }
 
-    fn bind(&self, address: SocketAddr) -> Result<Endpoint> {
+    fn bind(&self, address: SocketAddr) -> Result<Arc<Endpoint>> {
         let settings = EndpointConfig {
             keep_alive: self.config.keep_alive,
             mute: self.config.mute,
@@ -72,7 +75,8 @@ impl Binder {
             ..EndpointConfig::default()
         };
         let keys = Arc::clone(&self.keys) as Arc<dyn Keyring>;
-        Endpoint::bind(address, wrap(&self.config), self.doors.clone(), keys, self.events.clone(), settings)
+        let (doors, events) = (self.doors.clone(), self.events.clone());
+        Endpoint::bind(address, wrap(&self.config), doors, keys, events, settings).map(Arc::new)
     }
 }
 
@@ -162,9 +166,11 @@ impl Engine {
         }
     }
 
-    /// Puts the bound addresses where the node shows them.
+    /// Puts the bound addresses where the node shows them, and the endpoints where a crash finds them.
     pub(super) fn show_addresses(&self) {
         let addresses = self.sockets.iter().filter_map(Socket::local_addr).collect();
         *self.board.addresses.lock().unwrap_or_else(PoisonError::into_inner) = addresses;
+        let endpoints = self.sockets.iter().map(|s| Arc::clone(&s.endpoint)).collect();
+        *self.board.endpoints.lock().unwrap_or_else(PoisonError::into_inner) = endpoints;
     }
 }

@@ -80,8 +80,20 @@ impl Engine {
             friend.dialer.off();
             friend.talk = None;
             friend.lives += 1;
+            friend.arriving = (0, 0);
             friend.fail_waiting(&Error::new(ErrorKind::NotAFriend, "the friend was removed"));
         }
+    }
+
+    /// Takes [`Engine::silence`] back, since the store did not follow.
+    pub(super) fn resound(&mut self, row: i64) {
+        let now = self.now();
+        self.revive(row);
+        self.open_door(row);
+        if let Some(friend) = self.friends.get_mut(&row) {
+            friend.switch_dialer(now);
+        }
+        self.set_timer(row);
     }
 
     /// Forgets a friend that is gone from the store.
@@ -223,8 +235,7 @@ impl Engine {
                 Ok(()) => self.forget(row),
                 Err(_) => {
                     // Still a friend, as far as the store goes: the host hears of it and may try again.
-                    self.revive(row);
-                    self.open_door(row);
+                    self.resound(row);
                 }
             }
         }

@@ -3,9 +3,9 @@
 use super::friend::{DEVICE, Friend};
 use super::keyring::Keys;
 use super::network::Binder;
-use super::{Engine, LINK_EVENTS, Parts, Started, invites};
+use super::{Engine, LINK_EVENTS, Parts, Started, guests};
 use crate::config::Config;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use subrosa_net::link::{DoorId, OwnKeys};
@@ -23,7 +23,7 @@ use subrosa_store::{Secret, Store, friend, identity, invite, run};
 use tokio::sync::mpsc;
 
 /// A certificate lives so long, and is renewed when half of it is over.
-const CERTIFICATE: Duration = Duration::from_secs(60 * 86_400);
+pub(super) const CERTIFICATE: Duration = Duration::from_secs(60 * 86_400);
 /// Friends read from the store in one step.
 const PAGE: usize = 256;
 
@@ -33,7 +33,8 @@ impl Engine {
         let now = config.clock.wall();
         let (identity, own) = own_identity(&store, &config)?;
         let me = identity.person();
-        let (keys, expires) = own_keys(&store, &identity, own, now)?;
+        let own = OwnCertificates::issue(&store, &identity, own, now, 0)?;
+        let (keys, expires, counter) = (own.keys, own.expires, own.counter);
         let device = keys.devices.first().ok_or_else(no_device)?.key.public();
         let runs = store.read(run::list)?;
 
@@ -44,7 +45,7 @@ impl Engine {
         let (link_sender, links) = mpsc::channel(LINK_EVENTS);
         let binder =
             Binder { config: Arc::clone(&config), doors, keys: Arc::clone(&keys), events: link_sender };
-        let sockets = binder.bind_all()?;
+        let sockets = binder.bind_all(parts.board.addresses())?;
 
         let mut engine = Engine {
             run: store.run(),
@@ -54,6 +55,7 @@ impl Engine {
             me,
             device,
             certificate_expires: expires,
+            certificate_counter: counter,
             keys,
             sockets,
             binder,
@@ -62,14 +64,19 @@ impl Engine {
             rows: HashMap::new(),
             links: HashMap::new(),
             guests: HashMap::new(),
+            reused: HashSet::new(),
             dials: HashMap::new(),
             timers: BTreeSet::new(),
             watch: ClockWatch::new(now, config.clock.steady()),
+            wall: now,
             housekeeping: now,
             restored: Timestamp::ZERO,
             retention: now,
             network_changes: 0,
-            address_counter: 0,
+            // Grows with every opening, whatever the clock does.
+            address_counter: counter << 32,
+            address_check: Timestamp::ZERO,
+            told_addresses: Vec::new(),
             disk_full: false,
             outputs: Vec::new(),
             done: done_sender,
@@ -121,7 +128,7 @@ impl Engine {
             };
             let open = match row.record.state {
                 InviteState::Open => true,
-                InviteState::Spent => row.record.expires.after(invites::SLACK) > now && !met(),
+                InviteState::Spent => row.record.expires.after(guests::SLACK) > now && !met(),
                 InviteState::Revoked | InviteState::Expired => false,
             };
             if open {
@@ -132,21 +139,19 @@ impl Engine {
         Ok(())
     }
 
-    /// Renews our certificate when half of its life is over.
-    pub(super) fn renew_certificate(&mut self, now: Timestamp) {
-        if now.after(CERTIFICATE / 2) < self.certificate_expires {
-            return;
-        }
-        let identity = self.identity.clone();
+    /// Renews our certificate, with a counter above `above` and above all we ever issued.
+    pub(super) fn renew_certificate(&mut self, now: Timestamp, above: u64) {
         let renewed = self
             .store
             .read(identity::load)
             .and_then(|own| own.ok_or_else(no_device))
-            .and_then(|own| own_keys(&self.store, &identity, own, now));
+            .and_then(|own| OwnCertificates::issue(&self.store, &self.identity, own, now, above));
         match renewed {
-            Ok((own, expires)) => {
-                self.keys.set_own(own);
-                self.certificate_expires = expires;
+            Ok(own) => {
+                self.keys.set_own(own.keys);
+                self.certificate_expires = own.expires;
+                self.certificate_counter = own.counter;
+                self.address_counter = own.counter << 32;
             }
             Err(error) => log::warn!("our certificate could not be renewed: {error}"),
         }
@@ -183,26 +188,42 @@ fn own_identity(store: &Store, config: &Config) -> Result<(Identity, OwnIdentity
     Ok((fresh, own))
 }
 
-/// Our device keys with fresh certificates, and when those expire.
-fn own_keys(
-    store: &Store,
-    who: &Identity,
-    mut own: OwnIdentity,
-    now: Timestamp,
-) -> Result<(OwnKeys, Timestamp)> {
-    let expires = now.after(CERTIFICATE);
-    // The higher counter is on disk before anybody sees it.
-    own.certificate_counter += 1;
-    let counter = own.certificate_counter;
-    let kept = own.clone();
-    store.write_wait(move |tx| identity::save(tx, &kept))?;
-    // The one in use is the last one kept, and the first one asked for.
-    let devices = own.devices.iter().rev().map(|device| {
-        let key = DeviceKey::from_secret(Secret32::new(*device.secret.as_bytes()));
-        let certificate = Certificate::issue(who, device.number, &key.public(), counter, expires).encode();
-        OwnDevice { key, certificate }
-    });
-    Ok((OwnKeys { person: who.person(), devices: devices.collect() }, expires))
+/// Our device keys with fresh certificates.
+struct OwnCertificates {
+    keys: OwnKeys,
+    counter: u64,
+    expires: Timestamp,
+}
+
+impl OwnCertificates {
+    fn issue(
+        store: &Store,
+        who: &Identity,
+        mut own: OwnIdentity,
+        now: Timestamp,
+        above: u64,
+    ) -> Result<Self> {
+        let expires = now.after(CERTIFICATE);
+        // What a friend reports is hostile until checked: half of the numbers are never reached by honest means.
+        let above = if above < u64::from(u32::MAX) { above } else { 0 };
+        // The higher counter is on disk before anybody sees it.
+        let counter = own.certificate_counter.max(above) + 1;
+        own.certificate_counter = counter;
+        let kept = own.clone();
+        store.write_wait(move |tx| identity::save(tx, &kept))?;
+        // The one in use is the last one kept, and the first one asked for.
+        let devices = own.devices.iter().rev().map(|device| {
+            let key = DeviceKey::from_secret(Secret32::new(*device.secret.as_bytes()));
+            let certificate =
+                Certificate::issue(who, device.number, &key.public(), counter, expires).encode();
+            OwnDevice { key, certificate }
+        });
+        Ok(OwnCertificates {
+            keys: OwnKeys { person: who.person(), devices: devices.collect() },
+            counter,
+            expires,
+        })
+    }
 }
 
 fn no_device() -> Error {

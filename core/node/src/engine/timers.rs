@@ -1,5 +1,6 @@
 //! What happens by itself: deadlines of conversations and diallers, the clock, invites that end, retention.
 
+use super::start::CERTIFICATE;
 use super::{Engine, LONGEST_SLEEP};
 use crate::event::EventKind;
 use std::time::Duration;
@@ -22,6 +23,7 @@ impl Engine {
     /// Notices a clock that jumped.
     pub(super) fn read_clock(&mut self) {
         let (wall, steady) = (self.config.clock.wall(), self.config.clock.steady());
+        self.wall = wall;
         if !self.watch.read(wall, steady) {
             return;
         }
@@ -57,6 +59,9 @@ impl Engine {
 
     /// How long the engine may sleep.
     pub(super) fn sleep(&self) -> Duration {
+        if self.is_stopping() {
+            return LONGEST_SLEEP;
+        }
         let now = self.now();
         let first = self.timers.first().map(|(at, _)| *at);
         [first, Some(self.housekeeping)]
@@ -75,6 +80,9 @@ impl Engine {
         }
         let now = self.now();
         self.restore_sockets();
+        if !self.links.is_empty() {
+            self.tell_changed_addresses(now);
+        }
         // Each friend once: what is due again at once waits for the next turn, after links and hosts had theirs.
         let due: Vec<(Timestamp, i64)> = self.timers.range(..=(now, i64::MAX)).copied().collect();
         for (at, row) in due {
@@ -127,7 +135,9 @@ impl Engine {
 
     fn keep_house(&mut self, now: Timestamp) {
         let mut next = now.after(HOUSEKEEPING);
-        self.renew_certificate(now);
+        if now.after(CERTIFICATE / 2) >= self.certificate_expires {
+            self.renew_certificate(now, 0);
+        }
         // Nothing ends on the word of a clock that jumped and that nobody confirmed.
         if !self.watch.suspicious() {
             for at in
@@ -140,16 +150,21 @@ impl Engine {
         if self.retention <= now {
             self.retention = now.after(RETENTION);
             if self.watch.confirmed() {
-                let keep = self.config.retention;
-                self.write(
-                    move |tx| retention::run(tx, now, keep),
-                    |_, result| {
-                        if let Err(error) = result {
-                            log::warn!("old messages could not be deleted: {error}");
-                        }
-                    },
-                );
+                self.delete_old(now);
             }
         }
+    }
+
+    /// Deletes what the retention setting says, step by step, so that nothing else waits long for the disk.
+    fn delete_old(&mut self, now: Timestamp) {
+        let keep = self.config.retention;
+        self.write(
+            move |tx| retention::run(tx, now, keep),
+            move |engine, result| match result {
+                Ok(swept) if swept.more && !engine.is_stopping() => engine.delete_old(now),
+                Ok(_) => {}
+                Err(error) => log::warn!("old messages could not be deleted: {error}"),
+            },
+        );
     }
 }

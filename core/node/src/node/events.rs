@@ -2,11 +2,10 @@
 
 use super::Node;
 use crate::event::{Event, EventId};
-use crate::queue::not_in_callback;
+use crate::queue::{EventQueue, not_in_callback};
 use std::sync::Arc;
 use std::time::Duration;
 use subrosa_proto::{Error, Result};
-use subrosa_store::event;
 
 impl Node {
     /// The next event; none when `timeout` ran out first (zero polls). Durable events come before the others, in the
@@ -35,35 +34,49 @@ impl Node {
                 Ok(Err(error)) => Err(error),
                 Err(_) => Ok(None),
             };
-            if let Err(Ok(Some(event))) = give.send(outcome) {
-                events.put_back(event);
-            }
+            // One that nobody picks up goes back, also when it was handed over already.
+            let _ =
+                give.send(outcome.map(|event| event.map(|event| Handover { event: Some(event), events })));
         });
-        take.await.unwrap_or_else(|_| Err(Error::internal("the wait for an event was cut short")))
+        let taken =
+            take.await.unwrap_or_else(|_| Err(Error::internal("the wait for an event was cut short")))?;
+        Ok(taken.and_then(Handover::pick_up))
     }
 
     /// Says that a durable event is dealt with: it comes no more. For a message, do this only after what it says is
     /// safe on your side. Acking twice is fine. Returns after the commit.
     pub async fn ack(&self, event: EventId) -> Result<()> {
-        let store = self.running()?.store;
-        let (reply, answer) = tokio::sync::oneshot::channel();
-        store.write(move |tx| event::ack(tx, event.0), move |result| drop(reply.send(result)))?;
-        let acked = answer.await.unwrap_or_else(|_| Err(Error::internal("the store is gone")))?;
-        if let Some((friend, cost)) = acked.and_then(|a| a.message_cost.map(|cost| (a.friend, cost))) {
-            let running = self.running()?;
-            let job = Box::new(move |engine: &mut crate::engine::Engine| engine.inbox_shrank(friend, cost));
-            // When the engine is gone, the next one counts anew.
-            let _ = running.commands.send(job).await;
-        }
-        Ok(())
+        // On the engine, so that what it frees in the inbox is counted even if nobody waits for the answer, and after
+        // the message itself was.
+        self.ask(move |engine, reply| engine.ack(event.0, reply)).await
     }
 
-    /// Sets, or with none removes, what is called when an event waits: from a thread of ours, soon after each event,
-    /// several times for one or once for several. It must be quick and may not call the node: signal another thread.
+    /// Sets, or with none removes, what is called when an event waits: once from within this call, then from a thread
+    /// of ours, soon after each event, several times for one or once for several. It must be quick and may not call the node: signal another thread.
     /// A call from within it is [`ErrorKind::FromCallback`](crate::ErrorKind::FromCallback).
     pub fn set_wakeup(&self, wakeup: Option<Arc<dyn Fn() + Send + Sync>>) -> Result<()> {
         not_in_callback()?;
         self.0.events.set_wakeup(wakeup);
         Ok(())
+    }
+}
+
+/// An event on its way to whoever waits for it. Dropped before it is picked up, it is the next event again.
+struct Handover {
+    event: Option<Event>,
+    events: Arc<EventQueue>,
+}
+
+impl Handover {
+    fn pick_up(mut self) -> Option<Event> {
+        self.event.take()
+    }
+}
+
+impl Drop for Handover {
+    fn drop(&mut self) {
+        if let Some(event) = self.event.take() {
+            self.events.put_back(event);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Messages: sending, cancelling, reading back, and lanes that stopped.
 
 use super::{LONGEST_PAGE, Node};
+use crate::engine::conversations::taken;
 use std::time::Duration;
 use subrosa_proto::entropy::{OsEntropy, random};
 use subrosa_proto::friends::conversation::change::Outgoing;
@@ -114,8 +115,13 @@ impl Node {
                 Ok(row) => row,
                 Err(error) => return drop(reply.send(Err(error))),
             };
+            let mut reply = reply;
             // On the engine, so that nothing is committed between the look and the send.
             if chosen {
+                match engine.joins(row, &outgoing, reply) {
+                    Some(back) => reply = back,
+                    None => return,
+                }
                 match store.read(|s| message::get_outgoing(s, id)) {
                     Ok(None) => {}
                     Ok(Some(old)) => return drop(reply.send(same(&old, row, &outgoing))),
@@ -227,10 +233,7 @@ fn same(old: &MessageRow, row: i64, new: &Outgoing) -> Result<MessageId> {
     if old.friend == row && old.lane == new.lane && old.message.body == message.body {
         return Ok(id);
     }
-    Err(Error::new(
-        ErrorKind::AlreadyExists,
-        format!("the id {id} belongs to another message: choose a new one"),
-    ))
+    Err(taken(id))
 }
 
 fn info(row: MessageRow, person: PersonId) -> MessageInfo {

@@ -3,7 +3,6 @@
 use super::{Node, State};
 use crate::queue::not_in_callback;
 use std::net::SocketAddr;
-use std::sync::PoisonError;
 use subrosa_proto::Result;
 use subrosa_proto::identity::PersonId;
 
@@ -43,7 +42,7 @@ impl Node {
             status.paused = true;
             return Ok(status);
         }
-        status.addresses = self.0.board.addresses.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        status.addresses = self.0.board.addresses();
         self.ask(move |engine, reply| {
             engine.describe(&mut status);
             let _ = reply.send(Ok(status));

@@ -9,13 +9,16 @@ impl Node {
     /// Gives the store another key, raw or a passphrase: from now on only that opens it. What is in it stays as it
     /// is. Takes as long as opening with the new key.
     pub async fn store_change_key(&self, new: StoreKey) -> Result<()> {
+        not_in_callback()?;
         // Neither pause nor resume in between: they open with the key that is current.
-        let _turn = self.0.turning.lock().await;
-        let store = self.running()?.store;
-        let kept = new.clone();
-        self.off_thread(move || store.change_key(new)).await??;
-        *self.key() = kept;
-        Ok(())
+        self.to_the_end(|node| async move {
+            let store = node.running()?.store;
+            let kept = new.clone();
+            node.off_thread(move || store.change_key(new)).await??;
+            *node.key() = kept;
+            Ok(())
+        })
+        .await
     }
 
     /// Ends the node and removes its store for good: the keys in it are overwritten and its files deleted. Friends
