@@ -1,0 +1,255 @@
+//! Links beside bare quinn: round trip, set-up, memory.
+
+use super::{TURNS, resident, runtime};
+use crate::quic::{Bare, LOOPBACK, read, write};
+use crate::table::{Budget, Table, median};
+use std::sync::Arc;
+use std::time::Instant;
+use subrosa_net::link::{
+    DialTarget, DoorEntry, DoorId, Endpoint, EndpointConfig, Keyring, LinkEvent, LinkHandle, OwnKeys,
+};
+use subrosa_net::path::gate::Doors;
+use subrosa_proto::crypto::Secret32;
+use subrosa_proto::entropy::OsEntropy;
+use subrosa_proto::friends::hello::Hello;
+use subrosa_proto::friends::knock::{Expect, OwnDevice};
+use subrosa_proto::friends::pair::{DoorKeys, door_keys};
+use subrosa_proto::identity::{Certificate, DeviceKey, DevicePublic, Identity, PersonId};
+use subrosa_proto::time::Timestamp;
+use tokio::sync::mpsc;
+
+const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+const LATER: Timestamp = Timestamp::from_millis(1_900_000_000_000);
+const FRAME: [u8; 100] = [7; 100];
+
+struct Keys {
+    own: Arc<OwnKeys>,
+    psk: Secret32,
+}
+
+impl Keyring for Keys {
+    fn door(&self, _: DoorId) -> Option<DoorEntry> {
+        // Many friends of one key each would measure the same; who it is does not matter here.
+        Some(DoorEntry { psk: self.psk.clone(), expect: Expect::Anyone })
+    }
+    fn own(&self) -> Arc<OwnKeys> {
+        Arc::clone(&self.own)
+    }
+    fn now(&self) -> Timestamp {
+        NOW
+    }
+}
+
+struct Side {
+    person: PersonId,
+    device: DevicePublic,
+    door: DoorKeys,
+    endpoint: Endpoint,
+    events: mpsc::Receiver<LinkEvent>,
+}
+
+impl Side {
+    fn new() -> Side {
+        let identity = Identity::generate(&mut OsEntropy).unwrap();
+        let key = DeviceKey::generate(&mut OsEntropy).unwrap();
+        let certificate = Certificate::issue(&identity, 1, &key.public(), 1, LATER).encode();
+        let (person, device) = (identity.person(), key.public());
+        let door = door_keys(&[9; 32], &person);
+        let own = Arc::new(OwnKeys { person, devices: vec![OwnDevice { key, certificate }] });
+        let keys = Arc::new(Keys { own, psk: door.psk.clone() });
+        let doors = Doors::new();
+        doors.set(DoorId::Friend(1), vec![door.door.clone()]);
+        let (sender, events) = mpsc::channel(256);
+        let config = EndpointConfig {
+            unproven_per_address: 1_000,
+            unproven_per_door: 1_000,
+            retry_from: 1_000,
+            idle: std::time::Duration::from_secs(300),
+            ..EndpointConfig::default()
+        };
+        let endpoint = Endpoint::bind(LOOPBACK, None, doors, keys, sender, config).unwrap();
+        Side { person, device, door, endpoint, events }
+    }
+
+    fn dial(&self, to: (std::net::SocketAddr, PersonId, DevicePublic, DoorKeys)) {
+        self.endpoint.dial(DialTarget {
+            remote: to.0,
+            person: to.1,
+            device: to.2,
+            door: DoorId::Friend(1),
+            keys: to.3,
+            hello: Arc::new(|| Some(Hello::new([1; 16], NOW))),
+        });
+    }
+
+    fn place(&self) -> (std::net::SocketAddr, PersonId, DevicePublic, DoorKeys) {
+        (self.endpoint.local_addr().unwrap(), self.person, self.device, self.door.clone())
+    }
+
+    async fn up(&mut self) -> LinkHandle {
+        loop {
+            match self.events.recv().await.unwrap() {
+                LinkEvent::Up(up) => return up.link,
+                LinkEvent::DialFailed { why, .. } => panic_with(&format!("{why:?}")),
+                _ => {}
+            }
+        }
+    }
+
+    async fn frame(&mut self) -> usize {
+        loop {
+            if let LinkEvent::Frame { bytes, .. } = self.events.recv().await.unwrap() {
+                return bytes.len();
+            }
+        }
+    }
+}
+
+fn panic_with(why: &str) -> ! {
+    eprintln!("{why}");
+    std::process::exit(1)
+}
+
+/// Answers knocks and echoes frames.
+fn serve(side: Side) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        // The whole of it moves in here: an endpoint that is dropped closes.
+        let mut side = side;
+        let mut links = std::collections::HashMap::new();
+        while let Some(event) = side.events.recv().await {
+            match event {
+                LinkEvent::Knocked(knocked) => {
+                    let _ = knocked.answer.send(Some(Hello::new([2; 16], NOW)));
+                }
+                LinkEvent::Up(up) => {
+                    links.insert(up.link.id(), up.link);
+                }
+                LinkEvent::Frame { link, bytes } => {
+                    let _ = links[&link].send_first(bytes.to_vec());
+                }
+                LinkEvent::Down { link, .. } => {
+                    links.remove(&link);
+                }
+                _ => {}
+            }
+        }
+    })
+}
+
+/// Small-message round trip on a link.
+pub(crate) fn round_trip(table: &mut Table) {
+    const EACH: usize = 2_000;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    runtime().block_on(async {
+        let bare = Bare::new();
+        let connection = bare.connect().await;
+        let (mut send, mut recv) = connection.open_bi().await.unwrap();
+        let server = Side::new();
+        let place = server.place();
+        serve(server);
+        let mut client = Side::new();
+        client.dial(place);
+        let link = client.up().await;
+        for _ in 0..TURNS {
+            let mut times = Vec::with_capacity(EACH);
+            for _ in 0..EACH {
+                let start = Instant::now();
+                link.send_first(FRAME.to_vec()).unwrap();
+                client.frame().await;
+                times.push(start.elapsed().as_secs_f64() * 1e6);
+            }
+            ours.push(median(times));
+            let mut times = Vec::with_capacity(EACH);
+            for _ in 0..EACH {
+                let start = Instant::now();
+                write(&mut send, &FRAME).await.unwrap();
+                read(&mut recv).await.unwrap();
+                times.push(start.elapsed().as_secs_f64() * 1e6);
+            }
+            theirs.push(median(times));
+        }
+    });
+    table.compare("round trip of 100 bytes on a link, p50", "us", Budget::AtMost(1.2), ours, "bare quinn", theirs);
+}
+
+/// Link set-up: TLS, knock, first message and its echo.
+pub(crate) fn set_up(table: &mut Table) {
+    const EACH: usize = 60;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    runtime().block_on(async {
+        let bare = Bare::new();
+        let server = Side::new();
+        let place = server.place();
+        serve(server);
+        let mut client = Side::new();
+        for _ in 0..TURNS {
+            let mut times = Vec::new();
+            for _ in 0..EACH {
+                let start = Instant::now();
+                client.dial(place.clone());
+                let link = client.up().await;
+                link.send_first(FRAME.to_vec()).unwrap();
+                client.frame().await;
+                times.push(start.elapsed().as_secs_f64() * 1e3);
+                link.close(0);
+            }
+            ours.push(median(times));
+            let mut times = Vec::new();
+            for _ in 0..EACH {
+                let start = Instant::now();
+                let connection = bare.connect().await;
+                let (mut send, mut recv) = connection.open_bi().await.unwrap();
+                write(&mut send, &FRAME).await.unwrap();
+                read(&mut recv).await.unwrap();
+                times.push(start.elapsed().as_secs_f64() * 1e3);
+                connection.close(0u32.into(), b"");
+            }
+            theirs.push(median(times));
+        }
+    });
+    table.compare("link set-up with a first echo, p50", "ms", Budget::AtMost(2.5), ours, "bare quinn", theirs);
+}
+
+/// What an idle link costs, both ends in this process.
+pub(crate) fn idle_memory(table: &mut Table) {
+    const LINKS: usize = 300;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    // Each in a runtime of its own; the first turn of each warms the allocator and is not counted.
+    for turn in 0..=TURNS.min(3) {
+        let used = runtime().block_on(async {
+            let server = Side::new();
+            let place = server.place();
+            serve(server);
+            let mut client = Side::new();
+            client.dial(place.clone());
+            let mut links = vec![client.up().await];
+            let before = resident();
+            for _ in 0..LINKS {
+                client.dial(place.clone());
+                links.push(client.up().await);
+            }
+            (resident() - before) / LINKS as f64 / 1024.0
+        });
+        let beside = runtime().block_on(async {
+            let bare = Bare::new();
+            let mut connections = Vec::new();
+            let mut before = 0.0;
+            for n in 0..=LINKS {
+                let connection = bare.connect().await;
+                let (mut send, mut recv) = connection.open_bi().await.unwrap();
+                write(&mut send, &FRAME).await.unwrap();
+                read(&mut recv).await.unwrap();
+                connections.push((connection, send, recv));
+                if n == 0 {
+                    before = resident();
+                }
+            }
+            (resident() - before) / LINKS as f64 / 1024.0
+        });
+        if turn > 0 {
+            ours.push(used);
+            theirs.push(beside);
+        }
+    }
+    table.compare("memory of an idle link, both ends", "KiB", Budget::AtMost(1.3), ours, "bare quinn", theirs);
+}
