@@ -12,6 +12,10 @@ use subrosa_store::event::{self, Acked, EventRecord};
 use subrosa_store::message::{self, MessageRow};
 use subrosa_store::{Tx, conversation};
 
+/// Messages and bytes of a friend that are being committed, at most: many times the window of whoever keeps to it
+/// (256 messages, 1 MiB), and far less than memory.
+const MOST_ARRIVING: (u64, u64) = (4_096, 16 << 20);
+
 impl Engine {
     /// Gives `input` to the friend's conversation and does what it wants.
     pub(super) fn drive(&mut self, row: i64, input: Input) {
@@ -28,7 +32,19 @@ impl Engine {
         self.outputs = outputs;
         // Only now, since it may drive again, and batches must not overtake each other.
         self.inbox_changed(row);
+        self.end_flood(row);
         self.set_timer(row);
+    }
+
+    /// Ends the link of a friend that sends more than the disk takes, without waiting for receipts.
+    fn end_flood(&mut self, row: i64) {
+        let floods = |f: &super::friend::Friend| {
+            f.link.is_some() && (f.arriving.0 > MOST_ARRIVING.0 || f.arriving.1 > MOST_ARRIVING.1)
+        };
+        if self.friends.get(&row).is_some_and(floods) {
+            log::info!("the link with friend {row} is closed: it sends more than its window");
+            self.close_link(row);
+        }
     }
 
     fn perform(&mut self, row: i64, life: u64, output: Output) {

@@ -8,7 +8,7 @@ use crate::event::EventKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use subrosa_net::link::{DialTarget, DoorId, Knocked, LinkEvent, LinkHandle, LinkId, Role, Up};
+use subrosa_net::link::{DialTarget, DoorId, DownReason, Knocked, LinkEvent, LinkHandle, LinkId, Role, Up};
 use subrosa_proto::entropy::OsEntropy;
 use subrosa_proto::friends::choice::{LinkFacts, new_wins};
 use subrosa_proto::friends::conversation::Input;
@@ -249,10 +249,14 @@ impl Engine {
         self.save_friend(row);
     }
 
-    fn down(&mut self, link: LinkId, why: subrosa_net::link::DownReason) {
+    fn down(&mut self, link: LinkId, why: DownReason) {
         self.guests.retain(|_, guest| guest.id() != link);
         if let Some(row) = self.links.get(&link).copied() {
             log::debug!("link {link:?} with friend {row} is down: {why:?}");
+            if matches!(why, DownReason::TimedOut | DownReason::Lost) {
+                // The friend may not know yet: the link that we dial next replaces what it still holds.
+                self.network_changes += 1;
+            }
             self.link_ended(row, link);
         }
     }

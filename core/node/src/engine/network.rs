@@ -152,6 +152,7 @@ impl Engine {
             // The port that friends know, if it is free; else any.
             let any = SocketAddr::new(socket.wanted.ip(), 0);
             let candidates = [socket.local_addr(), Some(socket.wanted), Some(any)];
+            socket.endpoint.abandon();
             match candidates.into_iter().flatten().find_map(|address| self.binder.bind(address).ok()) {
                 Some(endpoint) => {
                     log::info!("a socket was lost and is bound again");
@@ -162,6 +163,8 @@ impl Engine {
             }
         }
         if changed {
+            // Friends may believe for long that the links of the lost socket stand: those that come now replace them.
+            self.network_changes += 1;
             self.show_addresses();
         }
     }

@@ -188,11 +188,6 @@ impl Host {
         })
     }
 
-    /// Waits until the link with anybody is up, from now on or since the last look.
-    pub fn linked(&mut self) {
-        self.until(|kind| matches!(kind, EventKind::Link { remote: Some(_), .. }).then_some(()));
-    }
-
     /// All events that are there, acked.
     pub fn drain(&mut self) -> Vec<EventKind> {
         while let Some(event) = wait(self.node.next_event(Duration::ZERO)).unwrap() {

@@ -68,16 +68,21 @@ fn a_dropped_wait_loses_no_event() {
             rung.recv_timeout(LONG).unwrap();
         }
         while rung.try_recv().is_ok() {}
-        assert_eq!(a.until(|k| match k { EventKind::Transient { body, .. } => Some(body.clone()), _ => None }), [i]);
+        assert_eq!(
+            a.until(|k| match k {
+                EventKind::Transient { body, .. } => Some(body.clone()),
+                _ => None,
+            }),
+            [i]
+        );
     }
     let sent = b.send(&a, "durable");
-    {
-        let mut waiting = pin!(a.node.next_event(LONG));
-        if waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
-            rung.recv_timeout(LONG).unwrap();
-            drop(waiting);
-            assert_eq!(a.message().id, sent);
-        }
+    let node = a.node.clone();
+    let mut waiting = Box::pin(node.next_event(LONG));
+    if waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+        rung.recv_timeout(LONG).unwrap();
+        drop(waiting);
+        assert_eq!(a.message().id, sent);
     }
 }
 
@@ -93,7 +98,7 @@ fn a_wait_ends_with_nothing_when_its_time_is_over() {
 fn pausing_again_and_again_during_traffic_loses_nothing() {
     let (mut a, mut b) = befriend();
     let mut sent = Vec::new();
-    for round in 0..6 {
+    for round in 0..4 {
         let host = if round % 2 == 0 { &b } else { &a };
         for i in 0..20 {
             sent.push(a.send(&b, &format!("{round}.{i}")));
@@ -204,7 +209,11 @@ fn opening_says_what_is_wrong() {
     assert_eq!(kind(config(&foreign)), ErrorKind::ForeignOrNewer);
     assert_eq!(std::fs::read(&foreign).unwrap(), b"these are the notes of somebody, not a store");
     assert_eq!(kind(config(a.path.parent().unwrap())), ErrorKind::ForeignOrNewer, "a folder");
-    assert_eq!(kind(config(&a.path.with_file_name("none").join("store"))), ErrorKind::Io, "no such folder");
+    assert_eq!(
+        kind(config(&a.path.with_file_name("none").join("store"))),
+        ErrorKind::NotFound,
+        "no such folder"
+    );
     let mut taken = config(&a.path.with_file_name("new"));
     let busy = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     taken.bind = vec![busy.local_addr().unwrap()];

@@ -1,7 +1,16 @@
 //! Nodes over real sockets, seen as a host sees them. One program, so that it links once.
-#![allow(unreachable_pub)]
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unit_arg,
+    reason = "a test says what is wrong by panicking"
+)]
 
+mod faults;
 mod friends;
 mod host;
+mod invites;
 mod lifecycle;
 mod messages;
