@@ -24,7 +24,8 @@ Exit codes:
   1  failed; with --json the last line says why, with fields kind (a number), name
      and text, and the type \"error\"
   2  the command line is wrong
-  3  `demo` lost, repeated or reordered a message, or was not done in time
+  3  `demo` lost, repeated or reordered a message, or was not done in time; `doctor`
+     found a problem
   4  the time given with --wait ran out; what was asked for is stored and goes on
      when the store is next open
 

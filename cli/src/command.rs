@@ -3,10 +3,13 @@
 mod accept;
 mod block;
 mod cancel;
+mod chat;
 mod crash;
 mod decline;
+mod delete;
 mod demo;
 mod direct;
+mod doctor;
 mod friends;
 mod history;
 mod id;
@@ -14,6 +17,7 @@ mod inbox;
 mod init;
 mod invite;
 mod lane;
+mod network_changed;
 mod redeem;
 mod remove;
 mod rename;
@@ -22,6 +26,7 @@ mod run;
 mod safety;
 mod send;
 mod status;
+mod store;
 
 use crate::args::Args;
 use crate::failure::{Exit, Failure, Outcome};
@@ -59,8 +64,13 @@ pub(crate) enum Command {
     Skip(lane::Skip),
     Inbox(inbox::Inbox),
     History(history::History),
+    Delete(delete::Delete),
+    Chat(chat::Chat),
     Run(run::Run),
+    NetworkChanged(network_changed::NetworkChanged),
     Status(status::Status),
+    Doctor(doctor::Doctor),
+    Store(store::Store),
     Demo(demo::Demo),
     /// `cargo xtask crash`
     #[command(hide = true)]
@@ -73,6 +83,7 @@ pub(crate) enum Command {
 /// What a command works with once the store is open.
 pub(crate) struct Context<'a> {
     pub node: &'a Node,
+    pub home: &'a Home,
     pub output: &'a Output,
     /// Typed into `run`, which takes all events and shows them.
     pub live: bool,
@@ -83,13 +94,17 @@ pub(crate) fn run(args: Args, output: &Output) -> Outcome {
     let home = || Home::new(args.data.clone(), args.passphrase_file.clone());
     match args.command {
         Command::Init(init) => init.run(&home()?, output),
+        Command::Chat(chat) => chat.run(&home()?, output),
         Command::Run(run) => run.run(&home()?, output),
+        Command::Doctor(doctor) => doctor.run(&home()?, output),
+        Command::Store(store) => store.run(&home()?, output),
         Command::Demo(demo) => demo.run(args.data, output),
         Command::Crash(crash) => crash.run(args.data, output),
         Command::TrialPeer(peer) => peer.run(&home()?),
         command => {
-            let node = home()?.open(command.network())?;
-            let outcome = command.on_node(&Context { node: &node, output, live: false });
+            let home = home()?;
+            let node = home.open(command.network())?;
+            let outcome = command.on_node(&Context { node: &node, home: &home, output, live: false });
             let closed = subrosa::wait(node.close());
             let exit = outcome?;
             closed?;
@@ -133,8 +148,13 @@ impl Command {
             Command::Skip(it) => it.run(context),
             Command::Inbox(it) => it.run(context),
             Command::History(it) => it.run(context),
+            Command::Delete(it) => it.run(context),
+            Command::NetworkChanged(it) => it.run(context),
             Command::Status(it) => it.run(context),
+            Command::Doctor(it) => it.run_live(context),
             Command::Init(_)
+            | Command::Chat(_)
+            | Command::Store(_)
             | Command::Run(_)
             | Command::Demo(_)
             | Command::Crash(_)

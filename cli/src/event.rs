@@ -11,7 +11,7 @@ pub(crate) fn show(event: &Event, output: &Output) -> Result<(), Error> {
 }
 
 /// An event as JSON. `id` is there for durable events only.
-fn value(event: &Event) -> Value {
+pub(crate) fn value(event: &Event) -> Value {
     let mut value = match &event.kind {
         EventKind::Message(message) => message_value(message),
         EventKind::Delivery { message, person, state } => {
@@ -83,7 +83,8 @@ fn message_value(message: &Received) -> Value {
     value
 }
 
-fn text(kind: &EventKind) -> String {
+/// An event in words.
+pub(crate) fn text(kind: &EventKind) -> String {
     match kind {
         EventKind::Message(m) => {
             let body = body_text(&m.body, m.content_type.as_deref());
@@ -190,7 +191,7 @@ fn what_name(what: FullWhat) -> &'static str {
     }
 }
 
-fn put(value: &mut Value, name: &str, field: impl Into<Value>) {
+pub(crate) fn put(value: &mut Value, name: &str, field: impl Into<Value>) {
     if let Some(fields) = value.as_object_mut() {
         fields.insert(name.to_owned(), field.into());
     }

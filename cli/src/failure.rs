@@ -10,7 +10,7 @@ use subrosa::{Error, ErrorKind};
 pub(crate) enum Exit {
     /// As asked.
     Done,
-    /// A trial lost, repeated or reordered a message, or was not done in time.
+    /// A trial lost, repeated or reordered a message, or was not done in time; or the doctor found a problem.
     Broken,
     /// The time to wait ran out.
     Waited,
@@ -64,7 +64,7 @@ impl Failure {
                  that was made with it",
             ),
             ErrorKind::NotAFriend => Some("`subrosa friends` lists your friends"),
-            ErrorKind::NoWay => Some("give an address with --address HOST:PORT"),
+            ErrorKind::NoWay => Some("an invite without address is redeemed with --address HOST:PORT"),
             _ => None,
         }
     }

@@ -1,5 +1,9 @@
 //! The data directory: where it is, its settings and its key. What is in the store is not its business.
 
+mod rekey;
+
+pub(crate) use rekey::NewKey;
+
 use crate::failure::file_error;
 use crate::port;
 use serde::{Deserialize, Serialize};
@@ -12,6 +16,8 @@ use zeroize::{Zeroize, Zeroizing};
 
 const STORE: &str = "store.db";
 const KEY: &str = "store.key";
+/// The next key file, while the key is being changed.
+const NEXT_KEY: &str = "store.key.next";
 const SETTINGS: &str = "config.json";
 /// Longest file read whole: settings, keys and passphrases are far shorter.
 const LONGEST: u64 = 64 * 1024;
@@ -21,7 +27,10 @@ const LONGEST: u64 = 64 * 1024;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
     version: u32,
-    key: KeyKind,
+    pub key: KeyKind,
+    /// What opens the store if the change of its key that began was made. Settled when the store is next opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    changing: Option<KeyKind>,
     /// Addresses to listen on.
     pub listen: Vec<SocketAddr>,
     /// Addresses that friends are told instead; none are those of the network interfaces.
@@ -32,8 +41,10 @@ pub(crate) struct Settings {
 /// What opens the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum KeyKind {
+pub(crate) enum KeyKind {
+    /// The key file.
     File,
+    /// A passphrase that is nowhere on this machine.
     Passphrase,
 }
 
@@ -94,14 +105,13 @@ impl Home {
             None => (KeyKind::File, StoreKey::Raw(self.make_key_file()?)),
         };
         let listen = if listen.is_empty() { any_address()? } else { with_ports(listen)? };
-        let settings = Settings { version: 1, key: kind, listen, advertise: advertise.to_vec() };
+        let settings =
+            Settings { version: 1, key: kind, changing: None, listen, advertise: advertise.to_vec() };
         let mut config = Config::new(Preset::Desktop, self.dir.join(STORE), key);
         config.identity = identity;
         config.bind = Vec::new();
         let node = subrosa::wait(Node::open(config))?;
-        let text = serde_json::to_string_pretty(&settings)
-            .map_err(|e| Error::internal(format!("the settings cannot be written: {e}")))?;
-        write_at_once(&settings_path, format!("{text}\n").as_bytes())?;
+        self.write_settings(&settings)?;
         Ok(node)
     }
 
@@ -134,12 +144,47 @@ impl Home {
         Ok(config)
     }
 
-    /// Opens the store.
+    /// Opens the store. One that is gone is not made anew: that would be another identity.
     pub(crate) fn open(&self, network: Network) -> Result<Node, Error> {
-        subrosa::wait(Node::open(self.config(network)?))
+        if self.settings()?.changing.is_some() {
+            self.settle_key()?;
+        }
+        let config = self.config(network)?;
+        if !self.store_path().exists() {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!(
+                    "{} is gone: put it back, or remove what is left with `subrosa store wipe`",
+                    self.store_path().display()
+                ),
+            ));
+        }
+        subrosa::wait(Node::open(config))
     }
 
-    fn settings(&self) -> Result<Settings, Error> {
+    /// The store's file.
+    pub(crate) fn store_path(&self) -> PathBuf {
+        self.dir.join(STORE)
+    }
+
+    /// The file with the key, if the store has one.
+    pub(crate) fn key_path(&self) -> PathBuf {
+        self.dir.join(KEY)
+    }
+
+    /// The file with the settings.
+    pub(crate) fn settings_path(&self) -> PathBuf {
+        self.dir.join(SETTINGS)
+    }
+
+    fn write_settings(&self, settings: &Settings) -> Result<(), Error> {
+        let text = serde_json::to_string_pretty(settings)
+            .map_err(|e| Error::internal(format!("the settings cannot be written: {e}")))?;
+        write_at_once(&self.settings_path(), format!("{text}\n").as_bytes())
+    }
+
+    /// What config.json says.
+    pub(crate) fn settings(&self) -> Result<Settings, Error> {
         let path = self.dir.join(SETTINGS);
         let text = read_limited(&path).map_err(|e| match e.kind() {
             io::ErrorKind::NotFound => Error::new(
@@ -163,12 +208,7 @@ impl Home {
     /// one.
     fn passphrase(&self) -> Result<Option<Zeroizing<String>>, Error> {
         let words = match &self.passphrase_file {
-            Some(path) => {
-                let bytes = Zeroizing::new(read_limited(path).map_err(|e| file_error("read", path, &e))?);
-                let text = std::str::from_utf8(&bytes)
-                    .map_err(|_| Error::invalid(format!("{} is not UTF-8 text", path.display())))?;
-                Zeroizing::new(text.lines().next().unwrap_or_default().to_owned())
-            }
+            Some(path) => return read_passphrase(path).map(Some),
             None if !self.environment => return Ok(None),
             None => match std::env::var("SUBROSA_PASSPHRASE") {
                 Ok(words) => Zeroizing::new(words),
@@ -190,24 +230,44 @@ impl Home {
         if path.exists() {
             return self.read_key_file();
         }
-        let mut bytes = Zeroizing::new([0u8; 32]);
-        getrandom::fill(bytes.as_mut_slice())
-            .map_err(|e| Error::new(ErrorKind::Io, format!("the system gives no random bytes: {e}")))?;
-        write_at_once(&path, bytes.as_slice())?;
-        Secret32::from_slice(bytes.as_slice())
+        new_key_file(&path)
     }
 
     fn read_key_file(&self) -> Result<Secret32, Error> {
-        let path = self.dir.join(KEY);
-        let bytes = Zeroizing::new(read_limited(&path).map_err(|e| file_error("read", &path, &e))?);
-        Secret32::from_slice(&bytes).map_err(|_| {
-            Error::damaged(format!(
-                "{} has {} bytes instead of 32: put the file back that was made with this store",
-                path.display(),
-                bytes.len()
-            ))
-        })
+        read_key(&self.dir.join(KEY))
     }
+}
+
+/// Makes a key file, readable by its owner alone.
+fn new_key_file(path: &Path) -> Result<Secret32, Error> {
+    let mut bytes = Zeroizing::new([0u8; 32]);
+    getrandom::fill(bytes.as_mut_slice())
+        .map_err(|e| Error::new(ErrorKind::Io, format!("the system gives no random bytes: {e}")))?;
+    write_at_once(path, bytes.as_slice())?;
+    Secret32::from_slice(bytes.as_slice())
+}
+
+fn read_key(path: &Path) -> Result<Secret32, Error> {
+    let bytes = Zeroizing::new(read_limited(path).map_err(|e| file_error("read", path, &e))?);
+    Secret32::from_slice(&bytes).map_err(|_| {
+        Error::damaged(format!(
+            "{} has {} bytes instead of 32: put the file back that was made with this store",
+            path.display(),
+            bytes.len()
+        ))
+    })
+}
+
+/// The first line of a file.
+fn read_passphrase(path: &Path) -> Result<Zeroizing<String>, Error> {
+    let bytes = Zeroizing::new(read_limited(path).map_err(|e| file_error("read", path, &e))?);
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| Error::invalid(format!("{} is not UTF-8 text", path.display())))?;
+    let words = Zeroizing::new(text.lines().next().unwrap_or_default().to_owned());
+    if words.is_empty() {
+        return Err(Error::invalid("the passphrase is empty"));
+    }
+    Ok(words)
 }
 
 /// Reads an identity: 64 hexadecimal digits, the 32 bytes of a secp256k1 secret key.

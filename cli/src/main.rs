@@ -12,6 +12,7 @@ mod log_to_stderr;
 mod output;
 mod person;
 mod port;
+mod screen;
 mod trial;
 
 use clap::Parser;

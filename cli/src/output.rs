@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use subrosa::{Error, ErrorKind, Timestamp};
+use subrosa::{Clock, Error, ErrorKind, SystemClock, Timestamp};
 
 /// Where results go.
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +106,11 @@ pub(crate) fn put_body(object: &mut Value, body: &[u8]) {
     if let Some(fields) = object.as_object_mut() {
         fields.insert(name.into(), value);
     }
+}
+
+/// The time by this machine's clock.
+pub(crate) fn now() -> Timestamp {
+    SystemClock::default().wall()
 }
 
 /// A time, for people: UTC, to the second.

@@ -1,11 +1,12 @@
 //! One door for every task of this repository: `cargo xtask TASK`. One file per task; how programs are run is in
-//! `shell`, how steps are counted in `tally`.
+//! `shell`, how steps are counted in `tally`, what must be installed in `tool`.
 
 #![forbid(unsafe_code)]
 
 mod shell;
 mod tally;
 mod task;
+mod tool;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,9 @@ Tasks:
   crash --cycles N [--seed S]
                         kill real senders and receivers at random instants, against an oracle
   sim [ARGUMENTS]       simulate conversations in virtual time, from seeds (sim --help)
+  fuzz [ARGUMENTS]      fuzz the decoders and state machines (fuzz --help)
+  networks [ARGUMENTS]  real nodes on networks that change and under attack; the arguments are those of cargo test
+  bench [ROW ...]       measure, each figure beside the raw layer below it (bench --help)
   header [--check]      render include/subrosa.h from ffi/, or check that it is fresh";
 
 fn main() -> ExitCode {
@@ -39,6 +43,9 @@ fn main() -> ExitCode {
         "fmt" => task::fmt::run(&rest),
         "crash" => task::crash::run(&rest),
         "sim" => task::sim::run(&rest),
+        "fuzz" => task::fuzz::run(&rest),
+        "networks" => task::networks::run(&rest),
+        "bench" => task::bench::run(&rest),
         "header" => task::header::run(&rest),
         "" | "help" | "-h" | "--help" => {
             println!("{HELP}");

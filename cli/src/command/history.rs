@@ -4,7 +4,7 @@ use super::Context;
 use crate::failure::{Exit, Outcome};
 use crate::output::{body_text, put_body, time_text};
 use crate::person;
-use serde_json::json;
+use serde_json::{Value, json};
 use subrosa::{MessageInfo, MessageState};
 
 /// Show the messages of a conversation
@@ -30,14 +30,15 @@ impl History {
         let mut page = subrosa::wait(context.node.message_list(person, self.before, self.limit as usize))?;
         page.reverse();
         for message in &page {
-            show(context, message)?;
+            context.output.show(&value(message), text(message, &person::short(&person)))?;
         }
         Ok(Exit::Done)
     }
 }
 
-fn show(context: &Context, message: &MessageInfo) -> Result<(), subrosa::Error> {
-    let state = match message.state {
+/// The stable name of what became of a message.
+fn state_name(message: &MessageInfo) -> &'static str {
+    match message.state {
         MessageState::Queued => "queued",
         MessageState::Delivered => "delivered",
         MessageState::Refused(_) => "refused",
@@ -45,15 +46,31 @@ fn show(context: &Context, message: &MessageInfo) -> Result<(), subrosa::Error> 
         MessageState::Cancelled => "cancelled",
         MessageState::Received => "received",
         _ => "unknown",
-    };
+    }
+}
+
+/// As JSON.
+pub(super) fn value(message: &MessageInfo) -> Value {
     let mut value = json!({
         "type": "history", "row": message.row, "id": message.id.to_string(), "person": message.person.text(),
         "incoming": message.incoming, "lane": message.lane, "content_type": message.content_type,
         "reply_to": message.reply_to.map(|id| id.to_string()), "sent_ms": message.sent.as_millis(),
-        "received_ms": message.received.map(|t| t.as_millis()), "state": state, "acked": message.acked,
+        "received_ms": message.received.map(|t| t.as_millis()), "state": state_name(message),
+        "acked": message.acked,
     });
     put_body(&mut value, &message.body);
-    let who = if message.incoming { person::short(&message.person) } else { format!("you ({state})") };
+    value
+}
+
+/// For people; the friend under this name.
+pub(super) fn text(message: &MessageInfo, friend: &str) -> String {
+    let own;
+    let who = if message.incoming {
+        friend
+    } else {
+        own = format!("you ({})", state_name(message));
+        &own
+    };
     let body = body_text(&message.body, message.content_type.as_deref());
-    context.output.show(&value, format_args!("{}  {who}: {body}", time_text(message.sent)))
+    format!("{}  {who}: {body}", time_text(message.sent))
 }

@@ -48,9 +48,9 @@ impl Run {
         let status = subrosa::wait(node.status())?;
         output.show(&status::value(&status), status::text(&status))?;
         if self.interactive {
-            let (node, output, ending) = (node.clone(), *output, Arc::clone(&ending));
+            let (node, home, output, ending) = (node.clone(), home.clone(), *output, Arc::clone(&ending));
             std::thread::spawn(move || {
-                read_commands(&node, &output);
+                read_commands(&node, &home, &output);
                 end(&node, &ending);
             });
         }
@@ -97,7 +97,7 @@ impl Run {
 }
 
 /// Closes the node: whoever waits for an event then gets an error, and sees `ending`.
-fn end(node: &Node, ending: &AtomicBool) {
+pub(super) fn end(node: &Node, ending: &AtomicBool) {
     ending.store(true, Ordering::SeqCst);
     if let Err(error) = subrosa::wait(node.close()) {
         log::warn!("closing: {error}");
@@ -105,7 +105,7 @@ fn end(node: &Node, ending: &AtomicBool) {
 }
 
 /// Ctrl-C and SIGTERM close the store properly. Without it nothing would be lost either.
-fn close_on_signal(node: &Node, ending: &Arc<AtomicBool>) -> Result<(), Failure> {
+pub(super) fn close_on_signal(node: &Node, ending: &Arc<AtomicBool>) -> Result<(), Failure> {
     let (node, ending) = (node.clone(), Arc::clone(ending));
     ctrlc::set_handler(move || end(&node, &ending))
         .map_err(|e| subrosa::Error::new(ErrorKind::Io, format!("cannot watch for signals: {e}")).into())
@@ -119,7 +119,7 @@ struct Line {
     command: Command,
 }
 
-fn read_commands(node: &Node, output: &Output) {
+fn read_commands(node: &Node, home: &Home, output: &Output) {
     for line in std::io::stdin().lock().lines() {
         let Ok(line) = line else { return };
         let words = words(&line);
@@ -130,7 +130,7 @@ fn read_commands(node: &Node, output: &Output) {
         }
         match Line::try_parse_from(&words) {
             Ok(line) => {
-                let context = Context { node, output, live: true };
+                let context = Context { node, home, output, live: true };
                 if let Err(failure) = line.command.on_node(&context) {
                     output.failure(&failure);
                 }

@@ -42,6 +42,10 @@ pub(crate) struct Send {
     #[arg(long, value_name = "ID", value_parser = MessageId::parse)]
     reply_to: Option<MessageId>,
 
+    /// Say it for now only: not kept, lost without a link; typed into `run --interactive`
+    #[arg(long, conflicts_with_all = ["id", "lane", "ttl", "content_type", "reply_to", "wait"])]
+    transient: bool,
+
     /// Wait until it is delivered, at most this long
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub wait: Option<Duration>,
@@ -50,12 +54,25 @@ pub(crate) struct Send {
 impl Send {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let wait = context.check_wait(self.wait)?;
+        if self.transient && !context.live {
+            return Err(Failure::Usage(
+                "--transient needs a link: type this into `subrosa run --interactive`".into(),
+            ));
+        }
         let person = person::find(context.node, &self.person)?;
         let body = match self.text.is_empty() {
             false => self.text.join(" ").into_bytes(),
             true if context.live => return Err(Failure::Usage("say what to send".into())),
             true => read_body()?,
         };
+        if self.transient {
+            subrosa::wait(context.node.send_transient(person, body))?;
+            context.output.show(
+                &json!({"type": "sent_transient", "person": person.text()}),
+                format_args!("said, and not kept"),
+            )?;
+            return Ok(Exit::Done);
+        }
         let options = SendOptions {
             id: self.id,
             lane: self.lane,

@@ -3,10 +3,35 @@
 use crate::house::{Done, Person, names, subrosa, text};
 use serde_json::Value;
 
-const COMMANDS: [&str; 23] = [
-    "rename", "safety", "block", "unblock", "init", "id", "invite", "redeem", "requests", "accept",
-    "decline", "friends", "remove", "direct", "send", "cancel", "retry", "skip", "inbox", "history", "run",
-    "status", "demo",
+const COMMANDS: [&str; 28] = [
+    "rename",
+    "safety",
+    "block",
+    "unblock",
+    "init",
+    "id",
+    "invite",
+    "redeem",
+    "requests",
+    "accept",
+    "decline",
+    "friends",
+    "remove",
+    "direct",
+    "send",
+    "cancel",
+    "retry",
+    "skip",
+    "inbox",
+    "history",
+    "run",
+    "status",
+    "demo",
+    "delete",
+    "chat",
+    "network-changed",
+    "doctor",
+    "store",
 ];
 
 #[test]
@@ -34,6 +59,13 @@ fn the_command_line_is_checked() {
         let done = Done::of(subrosa().args(wrong).output().unwrap());
         assert_eq!(done.code, 2, "{wrong:?}: {done:?}");
         assert!(!done.errors.is_empty());
+    }
+    // What only a node that is up can do.
+    let ada = Person::new();
+    for wrong in [&["network-changed"][..], &["send", &ada.id, "hi", "--transient"]] {
+        let done = ada.run(wrong);
+        assert_eq!(done.code, 2, "{wrong:?}: {done:?}");
+        assert!(done.errors.contains("run --interactive"), "{done:?}");
     }
 }
 

@@ -1,11 +1,12 @@
 //! Two people, from the invite to the end of the friendship.
 
 use crate::house::{Done, Person, text};
+use std::cell::Cell;
 use std::io::Write;
 use std::process::Stdio;
 
 /// Two friends, made by an invite that accepts at once.
-fn friends() -> (Person, Person) {
+pub(crate) fn friends() -> (Person, Person) {
     let (ada, ben) = (Person::new(), Person::new());
     let invite = text(&ada.good(&["invite", "--auto-accept"]).value(), "text");
     let run = ada.start(&["run"]);
@@ -192,6 +193,65 @@ fn commands_are_typed_into_run() {
     assert_eq!(ada_runs.end(), 0);
     // So does the end of input.
     assert_eq!(ben_runs.end(), 0);
+}
+
+#[test]
+fn what_is_said_for_now_only_is_not_kept() {
+    let (ada, ben) = friends();
+    let mut ada_runs = ada.start(&["run", "--interactive"]);
+    let ben_runs = ben.start(&["run", "--interactive"]);
+    ada_runs.wait_for("a link", |v| v["type"] == "link" && v["connected"] == true);
+    // A new network: the link goes, and comes again. The answer may stand before, between or after.
+    ada_runs.type_line("network-changed");
+    let (changed, down, up) = (Cell::new(false), Cell::new(false), Cell::new(false));
+    ada_runs.wait_for("another link", |v| {
+        if v["type"] == "network_changed" {
+            assert!(v["addresses"][0].as_str().is_some_and(|a| a.starts_with("127.0.0.1:")), "{v}");
+            changed.set(true);
+        }
+        if v["type"] == "link" {
+            (if v["connected"] == true { &up } else { &down }).set(true);
+        }
+        changed.get() && down.get() && up.get()
+    });
+    ada_runs.type_line(&format!("send {} --transient on my way", ben.id));
+    ada_runs.wait_for_type("sent_transient");
+    assert_eq!(ben_runs.wait_for_type("transient")["text"], "on my way");
+    assert_eq!(ben_runs.end(), 0);
+    ada_runs.wait_for("the end of the link", |v| v["type"] == "link" && v["connected"] == false);
+    ada_runs.type_line(&format!("send {} --transient still there?", ben.id));
+    assert_eq!(ada_runs.wait_for_type("error")["kind"], 21);
+    drop(ada_runs);
+    assert!(ben.good(&["history", &ada.id]).lines.is_empty());
+}
+
+#[test]
+fn messages_and_conversations_are_deleted() {
+    let (ada, ben) = friends();
+    for number in 0..3 {
+        ada.good(&["send", &ben.id, "number", &number.to_string()]);
+    }
+    let run = ada.start(&["run"]);
+    let receive = ben.start(&["inbox", "--messages", "--wait", "60s"]);
+    let first = text(&receive.wait_for_type("message"), "id");
+    for _ in 0..2 {
+        receive.wait_for_type("message");
+    }
+    for _ in 0..3 {
+        run.wait_for_type("delivery");
+    }
+    drop((receive, run));
+    assert_eq!(ben.good(&["delete", "message", &first]).value()["message"], first);
+    assert_eq!(ben.fails(&["delete", "message", &first])["kind"], 5);
+    assert_eq!(ben.good(&["history", &ada.id]).lines.len(), 2);
+    // One that waits stays, and must be cancelled before it goes.
+    let waiting = text(&ada.good(&["send", &ben.id, "later"]).value(), "id");
+    assert_eq!(ada.fails(&["delete", "message", &waiting])["kind"], 3);
+    let deleted = ada.good(&["delete", "conversation", &ben.id]).value();
+    assert_eq!((&deleted["type"], &deleted["messages"]), (&"conversation_deleted".into(), &3.into()));
+    assert_eq!(text(&ada.good(&["history", &ben.id]).value(), "id"), waiting);
+    assert_eq!(ben.good(&["history", &ada.id]).lines.len(), 2, "the other keeps theirs");
+    assert_eq!(ada.fails(&["delete", "conversation", &ada.id])["kind"], 7);
 }
 
 #[test]

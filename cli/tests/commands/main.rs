@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod basics;
+mod chat;
+mod doctor;
 mod friendship;
 mod house;
 mod mistakes;
+mod store;
 mod trials;

@@ -95,19 +95,53 @@ pub(crate) fn make_empty(path: &Path) -> Result<()> {
 
 /// Gives the finished file at `from` its name, durably.
 pub(crate) fn put_in_place(from: &Path, to: &Path) -> Result<()> {
-    let failed = |e| io("the new store cannot be given its name", &e);
-    fs::rename(from, to).map_err(failed)?;
-    // A folder can be synced on Unix only; elsewhere the file system keeps the order itself.
-    #[cfg(unix)]
-    if let Some(folder) = to.parent() {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    fs::rename(from, to)
+        .and_then(|()| flush_folder(to))
+        .map_err(|e| io("the new store cannot be given its name", &e))
+}
+
+/// The names in the folder of `path` are durable. A folder can be flushed on Unix only; elsewhere the file system
+/// keeps the order itself.
+fn flush_folder(path: &Path) -> std::io::Result<()> {
+    match path.parent() {
+        Some(folder) if cfg!(unix) => File::open(folder)?.sync_all(),
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// Writes the log into a new file, which takes its place; nobody may have it open. When a flush fails, the system may
+/// from then on count as written what it never wrote, and flushes that succeed do not tell: what is read from the log
+/// is certain only once it was written again.
+pub(crate) fn renew_log(path: &Path) -> Result<()> {
+    let (log, fresh) = (beside(path, "-wal"), beside(path, "-wal.new"));
+    let renewed = match File::open(&log) {
+        Ok(old) => {
+            copy(old, &fresh).and_then(|()| fs::rename(&fresh, &log)).and_then(|()| flush_folder(path))
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
+    };
+    renewed.map_err(|e| {
+        let _ = fs::remove_file(&fresh);
+        io("the log of the store cannot be written anew", &e)
+    })
+}
+
+/// Through our own memory: the system could copy by sharing blocks that were never written.
+fn copy(mut from: File, to: &Path) -> std::io::Result<()> {
+    let mut to = private(OpenOptions::new().create(true).truncate(true).write(true)).open(to)?;
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        match from.read(&mut buffer)? {
+            0 => return to.sync_all(),
+            read => to.write_all(buffer.get(..read).unwrap_or_default())?,
+        }
+    }
 }
 
 /// Removes the file and what SQLite puts beside it, if they are there.
 pub(crate) fn remove(path: &Path) -> Result<()> {
-    for name in ["", "-journal", "-wal", "-shm"] {
+    for name in ["", "-journal", "-wal", "-wal.new", "-shm"] {
         remove_one(&beside(path, name))?;
     }
     Ok(())
@@ -124,7 +158,7 @@ fn remove_one(path: &Path) -> Result<()> {
 
 /// Overwrites the keys and removes every file of the store. The lock must be held.
 pub(crate) fn wipe(path: &Path) -> Result<()> {
-    for name in ["", "-wal"] {
+    for name in ["", "-wal", "-wal.new", ".new"] {
         if let Ok(mut file) = OpenOptions::new().write(true).open(beside(path, name)) {
             // What the device keeps of it elsewhere is out of reach; the sealing is what protects.
             let _ = file
@@ -135,7 +169,8 @@ pub(crate) fn wipe(path: &Path) -> Result<()> {
     }
     remove(path)?;
     remove(&beside(path, ".new"))?;
-    remove_one(&beside(path, ".lock"))
+    remove_one(&beside(path, ".lock"))?;
+    flush_folder(path).map_err(|e| io("the folder of the store cannot be flushed", &e))
 }
 
 /// Whether SQLite left a log that holds more than the file.
@@ -151,25 +186,35 @@ pub(crate) fn check(path: &Path) -> Result<()> {
     let length = file.metadata().map_err(failed)?.len();
     let mut header = Vec::with_capacity(HEADER);
     (&mut file).take(HEADER as u64).read_to_end(&mut header).map_err(failed)?;
-    if !MAGIC.starts_with(header.get(..MAGIC.len()).unwrap_or(&header)) {
-        return Err(Error::new(ErrorKind::ForeignOrNewer, "the file is not a Subrosa store"));
+    if let Err(error) = check_header(&header, length) {
+        // Power that went while the log was copied into the file may have left anything in the first page, and the
+        // log then has it: SQLite reads it there, and its tables are looked at afterwards.
+        return if length > 0 && log_has(path, 1, 1)? { Ok(()) } else { Err(error) };
     }
-    let number = |at: usize| -> u32 {
-        header.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_be_bytes)
-    };
-    if header.len() < HEADER {
-        return Err(cut_short(length));
-    }
-    // The log may hold a newer first page, so a version is only refused here when it is too new already.
-    schema::recognise(number(68).cast_signed(), number(60).cast_signed().max(1))?;
-    let (pages, told) = (length / PAGE, u64::from(number(28)));
-    if header.get(16..18) != Some(&[0x10, 0x00]) || told == 0 {
-        return Err(Error::damaged("the store is damaged: its header makes no sense"));
-    }
+    let (pages, told) = (length / PAGE, u64::from(number(&header, 28)));
     if pages < told && !log_has(path, pages + 1, told)? {
         return Err(cut_short(length));
     }
     Ok(())
+}
+
+fn check_header(header: &[u8], length: u64) -> Result<()> {
+    if !MAGIC.starts_with(header.get(..MAGIC.len()).unwrap_or(header)) {
+        return Err(Error::new(ErrorKind::ForeignOrNewer, "the file is not a Subrosa store"));
+    }
+    if header.len() < HEADER {
+        return Err(cut_short(length));
+    }
+    // The log may hold a newer first page, so a version is only refused here when it is too new already.
+    schema::recognise(number(header, 68).cast_signed(), number(header, 60).cast_signed().max(1))?;
+    if header.get(16..18) != Some(&[0x10, 0x00]) || number(header, 28) == 0 {
+        return Err(Error::damaged("the store is damaged: its header makes no sense"));
+    }
+    Ok(())
+}
+
+fn number(header: &[u8], at: usize) -> u32 {
+    header.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_be_bytes)
 }
 
 fn cut_short(length: u64) -> Error {

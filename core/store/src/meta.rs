@@ -22,7 +22,7 @@ pub(crate) struct Meta {
     kdf: i64,
     salt: Vec<u8>,
     argon2: Argon2Params,
-    key_check: Vec<u8>,
+    pub(crate) key_check: Vec<u8>,
 }
 
 /// One row of `data_key`.

@@ -52,6 +52,7 @@ pub fn find_outgoing(session: &Session<'_>, id: MessageId) -> Result<Option<Foun
 }
 
 /// One row that holds a message.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Queued {
     pub(crate) row: i64,
     pub(crate) message: i64,
@@ -113,24 +114,25 @@ pub(crate) fn queued_rows(
 }
 
 /// A message goes to the end; `lane` is the row of its lane.
-pub(crate) fn push(tx: &Tx<'_>, friend: i64, message: i64, lane: i64, out: &Outgoing) -> Result<()> {
+pub(crate) fn push(tx: &Tx<'_>, friend: i64, message: i64, lane: i64, out: &Outgoing) -> Result<Queued> {
     let seq = out.position.map(|(_, seq)| column(seq)).transpose()?;
+    let queued = Queued { row: tx.next_row(), message, seq, cost: cost(out.message.cost()) };
     tx.sql(
         "INSERT INTO outbox (id, friend, device, message, lane, seq, expires, cost) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
     .execute(params![
-        tx.next_row(),
+        queued.row,
         friend,
         ANY_DEVICE,
         message,
         lane,
         seq,
         out.expires.map(millis),
-        cost(out.message.cost())
+        queued.cost
     ])
     .fault()?;
-    Ok(())
+    Ok(queued)
 }
 
 /// A void goes to the end.
@@ -141,17 +143,12 @@ pub(crate) fn push_void(tx: &Tx<'_>, friend: i64, lane: i64, seq: u64) -> Result
     Ok(())
 }
 
-/// The friend's message with this id gets a position; whether it is there.
-pub(crate) fn assign(tx: &Tx<'_>, friend: i64, id: MessageId, seq: u64) -> Result<bool> {
-    let look = message::look_out(tx, id)?;
-    let changed = tx
-        .sql(
-            "UPDATE outbox SET seq = ?4 WHERE message = (SELECT id FROM message WHERE look = ?1) \
-             AND friend = ?2 AND device = ?3",
-        )?
-        .execute(params![look, friend, ANY_DEVICE, column(seq)?])
-        .fault()?;
-    Ok(changed > 0)
+/// The message of the row gets a position.
+pub(crate) fn assign(tx: &Tx<'_>, queued: &mut Queued, seq: u64) -> Result<()> {
+    let seq = column(seq)?;
+    tx.sql("UPDATE outbox SET seq = ?2 WHERE id = ?1")?.execute(params![queued.row, seq]).fault()?;
+    queued.seq = Some(seq);
+    Ok(())
 }
 
 /// The row goes.

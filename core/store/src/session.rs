@@ -2,7 +2,7 @@
 //! hold is in the modules of the tables.
 
 use crate::conversation::Recent;
-use crate::meta::Lock;
+use crate::meta::{Lock, Meta};
 use crate::record;
 use crate::ring::{Place, Ring, Table};
 use crate::sqlite::Fault;
@@ -36,6 +36,11 @@ impl<'c> Session<'c> {
 
     pub(crate) fn open_record<R: Record>(&self, place: Place, value: &[u8]) -> Result<R> {
         record::decode(&self.open(place, value)?)
+    }
+
+    /// What tells the key that opens the store.
+    pub(crate) fn key_check(&self) -> Result<Vec<u8>> {
+        Ok(Meta::load(self.connection)?.key_check)
     }
 
     pub(crate) fn look(&self, table: Table, parts: &[&[u8]]) -> Result<[u8; 16]> {

@@ -177,6 +177,19 @@ fn immutable_uri(path: &Path) -> Result<String> {
     Ok(uri)
 }
 
+/// Lets the file have a write-ahead log from now on. `NotSupported` where SQLite cannot.
+pub(crate) fn use_log(connection: &Connection) -> Result<()> {
+    let mut statement = connection.prepare("PRAGMA journal_mode = WAL").fault()?;
+    let mut rows = statement.query([]).fault()?;
+    let mode: Option<String> = rows.next().fault()?.map(|row| row.get(0)).transpose().fault()?;
+    // The change is committed after the answer, and only the next step tells whether that went well.
+    let ended = rows.next().fault()?.is_none();
+    if ended && mode.as_deref() == Some("wal") {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::NotSupported, "this file system cannot hold a store: SQLite's log fails"))
+}
+
 /// Copies the log into the file and empties it. Readers that are still at it make it `Ok(false)`.
 pub(crate) fn checkpoint(connection: &Connection) -> Result<bool> {
     connection

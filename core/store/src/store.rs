@@ -10,7 +10,7 @@ use crate::ring::{Ring, SEAL_STEP, SEALS};
 use crate::run::{self, RunId};
 use crate::schema;
 use crate::session::{Session, Tally, Tx};
-use crate::sqlite::{Access, Fault, checkpoint, connect};
+use crate::sqlite::{Access, Fault, checkpoint, connect, use_log};
 use crate::writer::{Shared, Writer};
 use rusqlite::Connection;
 use std::cell::Cell;
@@ -74,7 +74,7 @@ impl Store {
             vfs: options.vfs,
             queue: Queue::new(options.queue_limit),
             ring: RwLock::new(Arc::new(ring)),
-            lock: Mutex::new(lock),
+            lock: Mutex::new(Arc::new(lock)),
             commits: AtomicU64::new(0),
         });
         let writer = Writer {
@@ -82,6 +82,7 @@ impl Store {
             connection: Some(connection),
             serial,
             tally,
+            doubted: false,
             reserved,
             seal_limit,
             group_limit: options.group_limit,
@@ -194,21 +195,26 @@ impl Store {
     /// Wraps the data keys with another key, which opens the store from now on. Everything else stays as it is.
     pub fn change_key(&self, new: StoreKey) -> Result<()> {
         let shared = self.0.shared.clone();
-        let store = shared.lock().meta.store;
-        let lock = Lock::new(store, &new, self.0.argon2)?;
+        let lock = Arc::new(Lock::new(shared.lock().meta.store, &new, self.0.argon2)?);
+        let (written, kept, keeper) = (lock.clone(), lock.clone(), shared.clone());
         let (tell, told) = mpsc::sync_channel(1);
-        let keys = self.0.shared.clone();
         self.write(
             move |tx| {
-                tx.rewrap(&lock)?;
+                tx.rewrap(&written)?;
                 tx.erase_log();
-                Ok(lock)
+                Ok(())
             },
             move |result| {
-                let _ = tell.send(result.map(|lock| *keys.lock() = lock));
+                let _ = tell.send(result.map(|()| *keeper.lock() = kept));
             },
         )?;
-        told.recv().map_err(|_| Error::internal("the store's thread ended early"))?
+        let changed = told.recv().map_err(|_| Error::internal("the store's thread ended early"))?;
+        // A commit that is said to have failed may be in the store all the same, and new data keys must be wrapped
+        // with what opens it.
+        if changed.is_err() && self.read(|s| s.key_check()).is_ok_and(|there| there == lock.meta.key_check) {
+            *shared.lock() = lock;
+        }
+        changed
     }
 
     /// Removes the store for good: overwrites its keys and deletes its files. `StoreInUse` while it is open,
@@ -281,13 +287,7 @@ fn fill(path: &Path, vfs: Option<&str>, options: &Options) -> Result<Looked> {
     // Row 0 stands for "none" in columns that name a row.
     Progress { serial: 0, next_row: 1 }.put(&transaction)?;
     transaction.commit().fault()?;
-    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).fault()?;
-    if mode != "wal" {
-        return Err(Error::new(
-            ErrorKind::NotSupported,
-            "this file system cannot hold a store: SQLite's log fails",
-        ));
-    }
+    use_log(&connection)?;
     checkpoint(&connection)?;
     connection.close().map_err(|(_, e)| crate::sqlite::error_of(&e))?;
     let ring = Ring::new(lock.meta.store, vec![(1, first)])?;
@@ -308,7 +308,12 @@ fn look(path: &Path, vfs: Option<&str>, key: &StoreKey) -> Result<Looked> {
 /// The writer's connection, with the tables brought up to date and this run written down. Gives what the writer
 /// counts, and how many seals are reserved.
 fn begin(path: &Path, vfs: Option<&str>, ring: &Ring, run: &RunId) -> Result<(Connection, Tally, i64)> {
+    // Whoever left a log may have seen its flush fail.
+    if disk::has_log(path) {
+        disk::renew_log(path)?;
+    }
     let mut connection = connect(path, vfs, Access::Write)?;
+    use_log(&connection)?;
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).fault()?;
     let version = schema::check(&transaction)?;

@@ -2,6 +2,7 @@
 //! that failed before it answers.
 
 use crate::conversation;
+use crate::disk;
 use crate::group::{Queue, Work};
 use crate::meta::{self, Lock, Progress};
 use crate::reader::Readers;
@@ -24,7 +25,7 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue,
     pub(crate) readers: Readers,
     pub(crate) ring: RwLock<Arc<Ring>>,
-    pub(crate) lock: Mutex<Lock>,
+    pub(crate) lock: Mutex<Arc<Lock>>,
     /// Commits made, for tests and the status page.
     pub(crate) commits: AtomicU64,
 }
@@ -39,7 +40,7 @@ impl Shared {
         *self.ring.write().unwrap_or_else(PoisonError::into_inner) = ring;
     }
 
-    pub(crate) fn lock(&self) -> std::sync::MutexGuard<'_, Lock> {
+    pub(crate) fn lock(&self) -> std::sync::MutexGuard<'_, Arc<Lock>> {
         self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -51,6 +52,8 @@ pub(crate) struct Writer {
     pub(crate) connection: Option<Connection>,
     pub(crate) serial: i64,
     pub(crate) tally: Tally,
+    /// A flush may have failed since the log was last written anew.
+    pub(crate) doubted: bool,
     /// Seals of the newest data key that are reserved on disk.
     pub(crate) reserved: i64,
     /// When a new data key is due.
@@ -95,6 +98,18 @@ impl Writer {
     fn connected(&mut self) -> Result<Connection> {
         if let Some(connection) = self.connection.take() {
             return Ok(connection);
+        }
+        self.shared.readers.halt();
+        let opened = self.reopen();
+        self.shared.readers.resume();
+        opened
+    }
+
+    /// No connection may be open.
+    fn reopen(&mut self) -> Result<Connection> {
+        if self.doubted {
+            disk::renew_log(&self.shared.path)?;
+            self.doubted = false;
         }
         let connection = connect(&self.shared.path, self.shared.vfs.as_deref(), Access::Write)?;
         let progress = Progress::load(&connection)?;
@@ -209,7 +224,8 @@ impl Writer {
         let (before, wanted) = (self.serial, self.serial + 1);
         drop(connection);
         self.shared.readers.halt();
-        let found = self.connected();
+        self.doubted |= error.kind() == ErrorKind::Io;
+        let found = self.reopen();
         let settled = match &found {
             Ok(connection) if self.serial == wanted => match checkpoint(connection) {
                 Ok(true) => Ok(()),

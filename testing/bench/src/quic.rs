@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+pub(crate) const LOOPBACK: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 /// A server that echoes frames on the first stream of each connection, and a client for it.
 pub(crate) struct Bare {
@@ -61,7 +62,8 @@ impl Bare {
         tls.alpn_protocols = vec![b"h3".to_vec()];
         tls.resumption = rustls::client::Resumption::disabled();
         let mut client = Endpoint::client(LOOPBACK).unwrap();
-        client.set_default_client_config(ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap())));
+        client
+            .set_default_client_config(ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap())));
         Bare { server: address, client, _server: server }
     }
 

@@ -70,8 +70,12 @@ fn summary(values: &[f64], unit: &str) -> (f64, String) {
     sorted.sort_by(f64::total_cmp);
     let at = |i: usize| sorted.get(i).copied().unwrap_or(f64::NAN);
     let median = at(sorted.len() / 2);
-    let text =
-        format!("{} {unit} ({} to {})", number(median), number(at(0)), number(at(sorted.len().saturating_sub(1))));
+    let text = format!(
+        "{} {unit} ({} to {})",
+        number(median),
+        number(at(0)),
+        number(at(sorted.len().saturating_sub(1)))
+    );
     (median, text)
 }
 

@@ -1,4 +1,4 @@
-//! Which operation fails, and how. No SQLite.
+//! Which operation fails, and how. No SQLite, and no losses of power.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -20,9 +20,34 @@ pub enum Op {
     Truncate,
     /// Deleting a file.
     Delete,
+    /// Asking for a file's length.
+    Length,
+    /// Asking whether there is a file.
+    Access,
+    /// Locking a file, or a part of the log's index.
+    Lock,
+    /// Making or mapping the log's index.
+    Index,
 }
 
-const OPS: usize = 7;
+impl Op {
+    /// All of them.
+    pub const ALL: [Op; OPS] = [
+        Op::OpenRead,
+        Op::OpenWrite,
+        Op::Read,
+        Op::Write,
+        Op::Sync,
+        Op::Truncate,
+        Op::Delete,
+        Op::Length,
+        Op::Access,
+        Op::Lock,
+        Op::Index,
+    ];
+}
+
+const OPS: usize = 11;
 
 /// Which file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,7 +63,7 @@ pub enum File {
 /// What the disk says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// No room left.
+    /// No room left. The first half of a write is written.
     Full,
     /// It failed.
     Broken,
@@ -96,13 +121,13 @@ impl Rule {
 
 /// The rules in force, and what was counted.
 #[derive(Debug, Default)]
-pub(crate) struct State {
+pub(crate) struct Rules {
     rules: Mutex<Vec<Rule>>,
     hits: AtomicU64,
     calls: [AtomicU64; OPS],
 }
 
-impl State {
+impl Rules {
     fn rules(&self) -> std::sync::MutexGuard<'_, Vec<Rule>> {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -140,12 +165,12 @@ mod tests {
 
     #[test]
     fn a_rule_skips_then_fails_then_stops() {
-        let state = State::default();
-        state.add(Rule::new(Fault::Full, Op::Write).on(File::Log).after(2).times(1));
-        assert_eq!(state.before(Op::Write, File::Main), None);
-        assert_eq!(state.before(Op::Sync, File::Log), None);
-        let seen: Vec<_> = (0..4).map(|_| state.before(Op::Write, File::Log)).collect();
+        let rules = Rules::default();
+        rules.add(Rule::new(Fault::Full, Op::Write).on(File::Log).after(2).times(1));
+        assert_eq!(rules.before(Op::Write, File::Main), None);
+        assert_eq!(rules.before(Op::Sync, File::Log), None);
+        let seen: Vec<_> = (0..4).map(|_| rules.before(Op::Write, File::Log)).collect();
         assert_eq!(seen, [None, None, Some(Fault::Full), None]);
-        assert_eq!((state.hits(), state.calls(Op::Write), state.calls(Op::Sync)), (1, 5, 1));
+        assert_eq!((rules.hits(), rules.calls(Op::Write), rules.calls(Op::Sync)), (1, 5, 1));
     }
 }

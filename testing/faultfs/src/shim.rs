@@ -1,11 +1,13 @@
 //! How SQLite is told: a `sqlite3_vfs` that wraps the usual one. No decisions.
 #![allow(non_snake_case, reason = "the names are those of SQLite's file system interface")]
 
-use crate::rule::{Fault, File, Op, State};
+use crate::State;
+use crate::rule::{Fault, File, Op};
 use rusqlite::ffi::{
     self, SQLITE_OK, sqlite3_file, sqlite3_filename, sqlite3_int64, sqlite3_io_methods, sqlite3_vfs,
 };
-use std::ffi::{CString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What hangs on our `sqlite3_vfs`.
@@ -20,6 +22,9 @@ struct Handle {
     base: sqlite3_file,
     state: *const State,
     file: File,
+    /// Which file, and of which process, when losses of power are watched.
+    number: u64,
+    life: u64,
 }
 
 /// Where the wrapped structure starts: behind ours, aligned for anything.
@@ -68,6 +73,7 @@ pub(crate) fn register(name: &str, state: Arc<State>) {
             pAppData: std::ptr::from_mut(disk).cast(),
             xOpen: Some(open),
             xDelete: Some(delete),
+            xAccess: Some(access),
             ..*usual
         }));
         ffi::sqlite3_vfs_register(vfs, 0)
@@ -86,6 +92,10 @@ fn code(op: Op, fault: Fault) -> c_int {
         (Fault::Broken, Op::Sync) => ffi::SQLITE_IOERR_FSYNC,
         (Fault::Broken, Op::Truncate) => ffi::SQLITE_IOERR_TRUNCATE,
         (Fault::Broken, Op::Delete) => ffi::SQLITE_IOERR_DELETE,
+        (Fault::Broken, Op::Length) => ffi::SQLITE_IOERR_FSTAT,
+        (Fault::Broken, Op::Access) => ffi::SQLITE_IOERR_ACCESS,
+        (Fault::Broken, Op::Lock) => ffi::SQLITE_IOERR_LOCK,
+        (Fault::Broken, Op::Index) => ffi::SQLITE_IOERR_SHMMAP,
     }
 }
 
@@ -105,6 +115,19 @@ macro_rules! forward_file {
         let real = real($file);
         forward!((*real).pMethods, $function(real $(, $argument)*) or $none)
     }};
+}
+
+/// The name that SQLite gives to a file; none for a temporary one.
+///
+/// # Safety
+/// `name` must be null or end with NUL.
+unsafe fn path(name: *const c_char) -> Option<PathBuf> {
+    if name.is_null() {
+        return None;
+    }
+    // SAFETY: the caller says so.
+    let name = unsafe { CStr::from_ptr(name) };
+    Some(PathBuf::from(name.to_string_lossy().into_owned()))
 }
 
 unsafe extern "C" fn open(
@@ -127,12 +150,20 @@ unsafe extern "C" fn open(
         };
         let writes = flags & ffi::SQLITE_OPEN_READWRITE != 0;
         let op = if writes { Op::OpenWrite } else { Op::OpenRead };
-        if let Some(fault) = state.before(op, sort) {
+        if let Some(fault) = state.rules.before(op, sort) {
             return code(op, fault);
+        }
+        let path = path(name);
+        let makes =
+            flags & ffi::SQLITE_OPEN_CREATE != 0 && path.as_deref().is_some_and(|path| !path.exists());
+        let mut call = state.power.call(None, makes);
+        if call.stops() {
+            return ffi::SQLITE_CANTOPEN;
         }
         let handle = file.cast::<Handle>();
         (*handle).state = Arc::as_ptr(state);
         (*handle).file = sort;
+        ((*handle).number, (*handle).life) = (0, 0);
         let real = real(file);
         (*real).pMethods = std::ptr::null();
         let opened =
@@ -141,7 +172,14 @@ unsafe extern "C" fn open(
         if !(*real).pMethods.is_null() {
             (*file).pMethods = &raw const METHODS;
         }
-        opened
+        if opened != SQLITE_OK {
+            return opened;
+        }
+        match call.opened(path.as_deref(), makes) {
+            Ok(given) => ((*handle).number, (*handle).life) = given,
+            Err(_) => return ffi::SQLITE_CANTOPEN,
+        }
+        call.end(SQLITE_OK, ffi::SQLITE_CANTOPEN)
     }
 }
 
@@ -149,10 +187,37 @@ unsafe extern "C" fn delete(vfs: *mut sqlite3_vfs, name: *const c_char, sync_fol
     // SAFETY: as in `open`.
     unsafe {
         let disk = (*vfs).pAppData.cast::<Disk>();
-        match (*disk).state.before(Op::Delete, File::Other) {
-            Some(fault) => code(Op::Delete, fault),
+        let state = &(*disk).state;
+        if let Some(fault) = state.rules.before(Op::Delete, File::Other) {
+            return code(Op::Delete, fault);
+        }
+        let mut call = state.power.call(None, true);
+        if call.stops() {
+            return ffi::SQLITE_IOERR_DELETE;
+        }
+        let deleted =
+            forward!((*disk).usual, xDelete((*disk).usual, name, sync_folder) or ffi::SQLITE_IOERR_DELETE);
+        if let Some(path) = path(name).filter(|_| deleted == SQLITE_OK) {
+            call.deleted(&path, sync_folder != 0);
+        }
+        call.end(deleted, ffi::SQLITE_IOERR_DELETE)
+    }
+}
+
+unsafe extern "C" fn access(
+    vfs: *mut sqlite3_vfs,
+    name: *const c_char,
+    flags: c_int,
+    out: *mut c_int,
+) -> c_int {
+    // SAFETY: as in `open`.
+    unsafe {
+        let disk = (*vfs).pAppData.cast::<Disk>();
+        let state = &(*disk).state;
+        match state.rules.before(Op::Access, File::Other) {
+            Some(fault) => code(Op::Access, fault),
             None => {
-                forward!((*disk).usual, xDelete((*disk).usual, name, sync_folder) or ffi::SQLITE_IOERR_DELETE)
+                forward!((*disk).usual, xAccess((*disk).usual, name, flags, out) or ffi::SQLITE_IOERR_ACCESS)
             }
         }
     }
@@ -167,28 +232,32 @@ unsafe fn real(file: *mut sqlite3_file) -> *mut sqlite3_file {
     unsafe { file.cast::<u8>().add(BEHIND).cast() }
 }
 
-/// Whether the operation is to fail, and with which code.
+/// The handle, and what its file system is told.
 ///
 /// # Safety
 /// `file` must have been opened by [`open`].
-unsafe fn fails(file: *mut sqlite3_file, op: Op) -> Option<c_int> {
+unsafe fn handle<'f>(file: *mut sqlite3_file) -> (&'f Handle, &'f State) {
     // SAFETY: `open` wrote the handle, and the state is never freed: the leaked disk shares it.
     unsafe {
         let handle = file.cast::<Handle>();
-        (*(*handle).state).before(op, (*handle).file).map(|fault| code(op, fault))
+        (&*handle, &*(*handle).state)
     }
 }
 
-/// A method that may be made to fail.
+/// A method that changes nothing on the medium, and may be made to fail.
 macro_rules! failing {
     ($name:ident, $op:expr, $method:ident ( $($argument:ident : $kind:ty),* ), $none:expr) => {
         unsafe extern "C" fn $name(file: *mut sqlite3_file $(, $argument: $kind)*) -> c_int {
             // SAFETY: SQLite calls methods of files that `open` opened, with the arguments it would give the usual one.
             unsafe {
-                match fails(file, $op) {
-                    Some(code) => code,
-                    None => forward_file!(file, $method($($argument),*) or $none),
+                let (handle, state) = handle(file);
+                if let Some(fault) = state.rules.before($op, handle.file) {
+                    return code($op, fault);
                 }
+                if state.power.call(Some(handle.life), false).stops() {
+                    return $none;
+                }
+                forward_file!(file, $method($($argument),*) or $none)
             }
         }
     };
@@ -204,20 +273,102 @@ macro_rules! passing {
     };
 }
 
+unsafe extern "C" fn write(
+    file: *mut sqlite3_file,
+    from: *const c_void,
+    bytes: c_int,
+    at: sqlite3_int64,
+) -> c_int {
+    // SAFETY: SQLite calls methods of files that `open` opened, and gives `bytes` bytes at `from`.
+    unsafe {
+        let (handle, state) = handle(file);
+        let fault = state.rules.before(Op::Write, handle.file);
+        // A disk that becomes full takes what there is room for.
+        let written = match fault {
+            None => bytes,
+            Some(Fault::Full) => bytes / 2,
+            Some(fault) => return code(Op::Write, fault),
+        };
+        let mut call = state.power.call(Some(handle.life), true);
+        if call.stops() {
+            return ffi::SQLITE_IOERR_WRITE;
+        }
+        let done = forward_file!(file, xWrite(from, written, at) or ffi::SQLITE_IOERR_WRITE);
+        if done == SQLITE_OK {
+            let length = usize::try_from(written).unwrap_or_default();
+            let bytes = std::slice::from_raw_parts(from.cast::<u8>(), length);
+            call.wrote(handle.number, usize::try_from(at).unwrap_or_default(), bytes);
+        }
+        call.end(fault.map_or(done, |fault| code(Op::Write, fault)), ffi::SQLITE_IOERR_WRITE)
+    }
+}
+
+unsafe extern "C" fn truncate(file: *mut sqlite3_file, size: sqlite3_int64) -> c_int {
+    // SAFETY: SQLite calls methods of files that `open` opened.
+    unsafe {
+        let (handle, state) = handle(file);
+        if let Some(fault) = state.rules.before(Op::Truncate, handle.file) {
+            return code(Op::Truncate, fault);
+        }
+        let mut call = state.power.call(Some(handle.life), true);
+        if call.stops() {
+            return ffi::SQLITE_IOERR_TRUNCATE;
+        }
+        let done = forward_file!(file, xTruncate(size) or ffi::SQLITE_IOERR_TRUNCATE);
+        if done == SQLITE_OK {
+            call.resized(handle.number, usize::try_from(size).unwrap_or_default());
+        }
+        call.end(done, ffi::SQLITE_IOERR_TRUNCATE)
+    }
+}
+
+unsafe extern "C" fn sync(file: *mut sqlite3_file, flags: c_int) -> c_int {
+    // SAFETY: SQLite calls methods of files that `open` opened.
+    unsafe {
+        let (handle, state) = handle(file);
+        let fault = state.rules.before(Op::Sync, handle.file);
+        let mut call = state.power.call(Some(handle.life), true);
+        if call.stops() {
+            return ffi::SQLITE_IOERR_FSYNC;
+        }
+        if let Some(fault) = fault {
+            call.flush_failed(handle.number);
+            return code(Op::Sync, fault);
+        }
+        // Nothing depends on the real disk when losses are simulated.
+        if !call.is_watched() {
+            return forward_file!(file, xSync(flags) or ffi::SQLITE_IOERR_FSYNC);
+        }
+        call.flushed(handle.number);
+        call.end(SQLITE_OK, ffi::SQLITE_IOERR_FSYNC)
+    }
+}
+
+unsafe extern "C" fn shm_lock(file: *mut sqlite3_file, offset: c_int, count: c_int, flags: c_int) -> c_int {
+    // SAFETY: SQLite calls methods of files that `open` opened.
+    unsafe {
+        let (handle, state) = handle(file);
+        // Unlocking never fails: a dead process holds nothing.
+        if flags & ffi::SQLITE_SHM_LOCK != 0 {
+            let fault = state.rules.before(Op::Lock, handle.file);
+            if fault.is_some() || state.power.call(Some(handle.life), false).stops() {
+                return ffi::SQLITE_IOERR_SHMLOCK;
+            }
+        }
+        forward_file!(file, xShmLock(offset, count, flags) or ffi::SQLITE_IOERR_SHMLOCK)
+    }
+}
+
 failing!(read, Op::Read, xRead(to: *mut c_void, bytes: c_int, at: sqlite3_int64), ffi::SQLITE_IOERR_READ);
-failing!(write, Op::Write, xWrite(from: *const c_void, bytes: c_int, at: sqlite3_int64), ffi::SQLITE_IOERR_WRITE);
-failing!(truncate, Op::Truncate, xTruncate(size: sqlite3_int64), ffi::SQLITE_IOERR_TRUNCATE);
-failing!(sync, Op::Sync, xSync(flags: c_int), ffi::SQLITE_IOERR_FSYNC);
+failing!(file_size, Op::Length, xFileSize(size: *mut sqlite3_int64), ffi::SQLITE_IOERR_FSTAT);
+failing!(lock, Op::Lock, xLock(level: c_int), ffi::SQLITE_IOERR_LOCK);
+failing!(shm_map, Op::Index, xShmMap(page: c_int, size: c_int, extend: c_int, out: *mut *mut c_void), ffi::SQLITE_IOERR_SHMMAP);
 passing!(close, xClose(), SQLITE_OK);
-passing!(file_size, xFileSize(size: *mut sqlite3_int64), ffi::SQLITE_IOERR_FSTAT);
-passing!(lock, xLock(level: c_int), ffi::SQLITE_IOERR_LOCK);
 passing!(unlock, xUnlock(level: c_int), ffi::SQLITE_IOERR_UNLOCK);
 passing!(check_reserved_lock, xCheckReservedLock(out: *mut c_int), ffi::SQLITE_IOERR_CHECKRESERVEDLOCK);
 passing!(file_control, xFileControl(op: c_int, argument: *mut c_void), ffi::SQLITE_NOTFOUND);
 passing!(sector_size, xSectorSize(), 0);
 passing!(device_characteristics, xDeviceCharacteristics(), 0);
-passing!(shm_map, xShmMap(page: c_int, size: c_int, extend: c_int, out: *mut *mut c_void), ffi::SQLITE_IOERR_SHMMAP);
-passing!(shm_lock, xShmLock(offset: c_int, count: c_int, flags: c_int), ffi::SQLITE_IOERR_SHMLOCK);
 passing!(shm_unmap, xShmUnmap(remove: c_int), ffi::SQLITE_IOERR_SHMOPEN);
 passing!(fetch, xFetch(at: sqlite3_int64, bytes: c_int, out: *mut *mut c_void), ffi::SQLITE_IOERR_MMAP);
 passing!(unfetch, xUnfetch(at: sqlite3_int64, page: *mut c_void), ffi::SQLITE_IOERR_MMAP);
@@ -229,7 +380,7 @@ unsafe extern "C" fn shm_barrier(file: *mut sqlite3_file) {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Fault, FaultFs, File, Op, Rule};
+    use crate::{Fault, FaultFs, File, Loss, Moment, Op, Rule};
     use rusqlite::{Connection, ErrorCode, OpenFlags};
 
     #[test]
@@ -260,5 +411,50 @@ mod tests {
         let sum: i64 = open().query_row("SELECT sum(n) FROM t", [], |row| row.get(0)).unwrap();
         assert_eq!(sum, 4, "failed statements left nothing");
         assert!(disk.calls(Op::Write) > 0 && disk.calls(Op::Sync) > 0);
+    }
+
+    /// A row is there after a loss of power exactly if its commit was flushed; when the disk lies, rows are missing
+    /// or the database is broken.
+    #[test]
+    fn what_was_committed_survives_unless_the_disk_lies() {
+        let (mut sum, mut broken) = (Loss::default(), 0);
+        for seed in 0..60 {
+            let folder = tempfile::tempdir().unwrap();
+            let disk = FaultFs::register(&format!("lose-{seed}"));
+            let lies = seed % 2 == 1;
+            let path = folder.path().join("db");
+            let open =
+                || Connection::open_with_flags_and_vfs(&path, OpenFlags::default(), disk.name()).unwrap();
+            // Before anybody watches: SQLite does not flush the folder after it deletes a rollback journal, and one
+            // that comes back takes away what was written since.
+            let sql = "PRAGMA journal_mode = WAL; CREATE TABLE t (n, b); PRAGMA wal_checkpoint(TRUNCATE)";
+            open().execute_batch(sql).unwrap();
+            disk.watch();
+            if lies {
+                disk.ignore_flushes();
+            }
+            let db = open();
+            db.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 5").unwrap();
+            disk.cut_after(seed % 40, [Moment::Before, Moment::Within, Moment::After][seed as usize % 3]);
+            let mut promised = 0;
+            while db.execute("INSERT INTO t VALUES (?1, randomblob(3000))", [promised + 1]).is_ok() {
+                promised += 1;
+            }
+            assert!(disk.is_off(), "nothing else fails");
+            assert!(db.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0)).is_err());
+            sum += disk.lose(seed).unwrap();
+            assert!(db.execute("DELETE FROM t", []).is_err(), "a connection of before is dead");
+            drop(db);
+            let db = open();
+            let whole = db
+                .query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0))
+                .is_ok_and(|told| told == "ok");
+            let rows = db.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0));
+            let kept = whole && rows.as_ref().is_ok_and(|rows| (promised..=promised + 1).contains(rows));
+            broken += u32::from(!kept);
+            assert!(kept || lies, "seed {seed}: {promised} rows were promised, {whole} {rows:?}");
+        }
+        assert!(broken > 10, "a disk that lies is found out: {broken} of 30");
+        assert!(sum.losses == 60 && sum.dropped > 0 && sum.torn > 0 && sum.kept > 0, "{sum:?}");
     }
 }

@@ -165,6 +165,15 @@ impl Endpoint {
         Ok(())
     }
 
+    /// Lets go of the socket at once: after this the address is free, and every link is lost. For an endpoint that is
+    /// not up any more.
+    pub fn abandon(&self) {
+        self.shared.up.store(false, Ordering::Relaxed);
+        self.shared.keeper.close();
+        self.shared.quinn.close(VarInt::from_u32(0), b"");
+        self.shut();
+    }
+
     /// Closes every connection with code 0, waits a moment for the friends to hear of it, and lets go of the socket:
     /// after this the address is free. `Down` events may still arrive.
     pub async fn close(&self) {
@@ -173,6 +182,10 @@ impl Endpoint {
         self.shared.quinn.close(VarInt::from_u32(0), b"");
         // Whoever does not hear it finds out by its idle time-out.
         let _ = tokio::time::timeout(FAREWELL, self.shared.quinn.wait_idle()).await;
+        self.shut();
+    }
+
+    fn shut(&self) {
         let gates = std::mem::take(&mut *self.gates.lock().unwrap_or_else(PoisonError::into_inner));
         gates.iter().filter_map(Weak::upgrade).for_each(|gate| gate.shut());
     }

@@ -18,8 +18,12 @@ pub(super) const HANDSHAKE: Duration = Duration::from_secs(15);
 pub(super) const PER_DOOR: usize = 4096;
 /// Tags remembered in all.
 pub(super) const IN_ALL: usize = 65_536;
-/// Handshakes watched at once. More tags than this within [`HANDSHAKE`] are not let in.
+/// Handshakes watched at once. Beyond that, at the door with the most of them the oldest give way that nobody has
+/// accepted: whoever holds the key of one door and fills it with tags takes nothing from the others.
 pub(super) const VISITS: usize = 1024;
+
+/// How often handshakes whose time is over are cleared away; until then they only take room.
+const TIDY: Duration = Duration::from_secs(1);
 
 /// A tag at its first appearance.
 #[derive(Debug)]
@@ -45,6 +49,7 @@ pub(super) struct Seen {
     tags: HashSet<Tag>,
     order: HashMap<DoorId, VecDeque<Tag>>,
     visits: HashMap<Tag, Visit>,
+    tidied: Option<Instant>,
     per_door: usize,
     in_all: usize,
 }
@@ -61,6 +66,7 @@ impl Seen {
             tags: HashSet::new(),
             order: HashMap::new(),
             visits: HashMap::new(),
+            tidied: None,
             per_door: per_door.max(1),
             in_all: in_all.max(1),
         }
@@ -77,10 +83,10 @@ impl Seen {
         }))
     }
 
-    /// Remembers a new tag. False, and nothing is remembered, when too many handshakes are going on.
+    /// Remembers a new tag. False, and nothing is remembered, when too many accepted handshakes are going on.
     pub(super) fn first(&mut self, tag: Tag, door: DoorId, from: SocketAddr, now: Instant) -> bool {
         self.tidy(now);
-        if self.visits.len() >= VISITS {
+        if self.visits.len() >= VISITS && !self.make_room() {
             return false;
         }
         if self.order.get(&door).map_or(0, VecDeque::len) >= self.per_door {
@@ -136,7 +142,27 @@ impl Seen {
         }
     }
 
+    /// Ends the watch over a quarter of what waits at the fullest door, the oldest; the tags stay remembered. Real
+    /// handshakes are accepted as soon as they come, so what waits is nonsense behind a good tag, or has no place
+    /// anyway.
+    fn make_room(&mut self) -> bool {
+        let mut doors: HashMap<DoorId, Vec<(Instant, Tag)>> = HashMap::new();
+        for (tag, visit) in self.visits.iter().filter(|(_, v)| v.state != Stage::Claimed) {
+            doors.entry(visit.door).or_default().push((visit.at, *tag));
+        }
+        let Some(mut idle) = doors.into_values().max_by_key(Vec::len) else { return false };
+        idle.sort_unstable();
+        for (_, tag) in idle.iter().take(idle.len().div_ceil(4)) {
+            self.visits.remove(tag);
+        }
+        true
+    }
+
     fn tidy(&mut self, now: Instant) {
+        if self.tidied.is_some_and(|at| now.saturating_duration_since(at) < TIDY) {
+            return;
+        }
+        self.tidied = Some(now);
         self.visits.retain(|_, v| now.saturating_duration_since(v.at) < HANDSHAKE);
     }
 }
@@ -198,14 +224,34 @@ mod tests {
     }
 
     #[test]
-    fn too_many_handshakes_at_once_are_not_let_in() {
+    fn a_door_full_of_tags_takes_nothing_from_other_doors() {
+        let (mut seen, now) = (Seen::default(), Instant::now());
+        let tag = |n: usize| -> Tag { std::array::from_fn(|i| (n >> (8 * (i % 4))) as u8) };
+        let other = DoorId::Friend(2);
+        assert!(seen.first(tag(0), other, from(2), now));
+        for n in 1..3 * VISITS {
+            let at = now + Duration::from_micros(n as u64);
+            assert!(seen.first(tag(n), DOOR, from(1), at));
+            assert!(seen.visits.len() <= VISITS);
+        }
+        assert_eq!(seen.door(&tag(0)), Some(other), "the handshake at the other door goes on");
+        assert_eq!(seen.door(&tag(3 * VISITS - 1)), Some(DOOR), "the newest goes on");
+        assert_eq!(seen.door(&tag(1)), None);
+        assert_eq!(seen.again(&tag(1), from(1), now), Some(false), "what gave way is remembered");
+    }
+
+    #[test]
+    fn accepted_handshakes_do_not_give_way() {
         let (mut seen, now) = (Seen::default(), Instant::now());
         let tag = |n: usize| -> Tag { std::array::from_fn(|i| (n >> (8 * (i % 4))) as u8) };
         for n in 0..VISITS {
             assert!(seen.first(tag(n), DOOR, from(1), now));
+            assert_eq!(seen.claim(&tag(n), from(1), now), Some(DOOR));
         }
         assert!(!seen.first(tag(VISITS), DOOR, from(1), now));
         assert_eq!(seen.again(&tag(VISITS), from(1), now), None);
-        assert!(seen.first(tag(VISITS), DOOR, from(1), now + HANDSHAKE));
+        seen.ended(&tag(7));
+        assert!(seen.first(tag(VISITS), DOOR, from(1), now), "one has ended");
+        assert!(seen.first(tag(VISITS + 1), DOOR, from(1), now + HANDSHAKE));
     }
 }

@@ -43,6 +43,13 @@ impl Tap {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How many datagrams came in, and how many went out.
+    pub fn counts(&self) -> (usize, usize) {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let out = seen.iter().filter(|seen| seen.out).count();
+        (seen.len() - out, out)
+    }
+
     /// To hand to [`Endpoint::bind`](crate::link::Endpoint::bind).
     pub fn wrap(&self) -> PathWrap {
         let tap = self.clone();

@@ -5,7 +5,7 @@ use crate::support::{Side, V4, V6, befriend, config, friends, friends_with, hell
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use subrosa_net::link::{DialFailure, DoorId, EndpointConfig, Role};
-use subrosa_net::path::fault::Faults;
+use subrosa_net::path::fault::{FaultCounts, Faults};
 use subrosa_proto::friends::knock::{Expect, M1_LEN};
 use subrosa_proto::friends::pair::door_keys;
 
@@ -112,10 +112,11 @@ async fn a_bad_path_slows_a_link_and_breaks_nothing() {
         assert_eq!(b.frame().await[..4], n.to_be_bytes());
     }
     sender.await.unwrap();
-    let counts = a.faults.counts();
-    for happened in [counts.lost, counts.duplicated, counts.reordered, counts.corrupted, counts.delayed] {
-        assert!(happened > 0, "{counts:?}");
-    }
+    // Either way: it is up to chance what happens to the few datagrams of one.
+    let counts = [a.faults.counts(), b.faults.counts()];
+    let happened = |what: fn(&FaultCounts) -> u64| counts.iter().map(what).sum::<u64>() > 0;
+    assert!(happened(|c| c.lost) && happened(|c| c.duplicated) && happened(|c| c.reordered), "{counts:?}");
+    assert!(happened(|c| c.corrupted) && happened(|c| c.delayed), "{counts:?}");
 }
 
 #[tokio::test]

@@ -8,11 +8,13 @@
 )]
 
 mod door_silence;
+mod floods;
 mod frames;
 mod handshake;
 mod limits;
 mod mute;
 mod raw;
 mod replay;
+mod slow;
 mod support;
 mod unlinkable;

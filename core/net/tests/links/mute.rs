@@ -40,10 +40,15 @@ struct Sees {
 const NOTHING: Sees =
     Sees { bytes: 0, stream_ended: false, other_streams: false, code: Some(0), reason: Vec::new() };
 
-async fn visit(b: &Side, keys: &DoorKeys, says: &Says) -> (Sees, Duration) {
+/// Sizes of quinn's search for the largest datagram that passes, the only large ones after TLS.
+const PROBES: [usize; 4] = [1326, 1389, 1420, 1452];
+
+/// Gives what the visitor sees, how long it lasts, and the sizes of B's datagrams once TLS has ended.
+async fn visit(b: &Side, keys: &DoorKeys, says: &Says) -> (Sees, Duration, Vec<usize>) {
     let at = raw::client(V4);
     let connection = raw::connecting(&at, b.addr(), &keys.door).await.unwrap();
-    let begin = Instant::now();
+    let (begin, me) = (Instant::now(), at.local_addr().unwrap());
+    let before = b.sent_to(me);
     let mut sees = Sees { bytes: 0, stream_ended: false, other_streams: false, code: None, reason: vec![] };
     let exporter = raw::exporter(&connection);
     let m1 = |from: u64, psk: u8, exporter: &[u8; 32]| {
@@ -88,7 +93,9 @@ async fn visit(b: &Side, keys: &DoorKeys, says: &Says) -> (Sees, Duration) {
         sees.code = Some(close.error_code.into_inner());
         sees.reason = close.reason.to_vec();
     }
-    (sees, begin.elapsed())
+    let time = begin.elapsed();
+    let sent = b.tap.seen().into_iter().filter(|seen| seen.out && seen.peer == me);
+    (sees, time, sent.skip(before).map(|seen| seen.bytes.len()).collect())
 }
 
 async fn read_all(recv: &mut RecvStream, ended: &mut bool) -> usize {
@@ -156,7 +163,14 @@ async fn garbage_strangers_wrong_secrets_and_expired_invites_look_the_same() {
         let b = &b;
         async move { (what, visit(b, keys, &says).await) }
     });
-    for (what, (sees, time)) in join_all(visits).await {
+    // The close frame: code, frame type, and no reason, between the header and the tag.
+    let close = 40;
+    for (what, (sees, time, sizes)) in join_all(visits).await {
+        assert_eq!(sizes.last(), Some(&close), "{what}: the end has another size: {sizes:?}");
+        let (probes, rest): (Vec<_>, Vec<_>) = sizes.into_iter().partition(|size| *size > close);
+        assert!(PROBES.starts_with(&probes), "{what}: {probes:?}");
+        // Acknowledgements, whose sizes vary with times and numbers.
+        assert!(rest.iter().all(|size| (28..=close).contains(size)), "{what}: {rest:?}");
         assert_eq!(sees, NOTHING, "{what}");
         assert!(time > MUTE - Duration::from_millis(150), "{what}: {time:?}");
         assert!(time < MUTE + Duration::from_millis(1500), "{what}: {time:?}");
@@ -187,7 +201,7 @@ async fn join_all<T: Send + 'static>(all: impl IntoIterator<Item = impl Future<O
 async fn who_stops_after_m2_is_never_known_and_ends_at_the_fixed_time() {
     let mut b = inviter();
     let keys = door_keys(secret(6).as_bytes(), &b.person());
-    let (sees, time) = visit(&b, &keys, &Says::HalfAKnock).await;
+    let (sees, time, _) = visit(&b, &keys, &Says::HalfAKnock).await;
     assert_eq!(sees, NOTHING, "after M2 nothing more comes");
     assert!(
         time > MUTE - Duration::from_millis(150) && time < MUTE + Duration::from_millis(1500),

@@ -153,10 +153,9 @@ impl Engine {
                 let result = result.map(|row| {
                     let number = row.row;
                     engine.adopt(row);
-                    if engine.friends.get(&number).is_some_and(|f| f.link.is_some()) {
-                        // Friends already, and both know it: there is nothing to redeem.
-                        engine.met(number);
-                    }
+                    // A link may be one that the friend, who removed us, is just closing. Whichever door opens next
+                    // tells: that of the friend ends the attempt (`met`), that of the invite makes us friends anew.
+                    engine.close_link(number);
                 });
                 engine.events.durable();
                 let _ = reply.send(result.map(|()| person));

@@ -180,7 +180,7 @@ pub struct Stats {
 }
 
 /// Stands in the refusal of a void.
-const NO_MESSAGE: MessageId = MessageId([0; 16]);
+const NO_MESSAGE: MessageId = MessageId::NONE;
 
 /// A number we gave: epoch, lane, number.
 type Place = (Epoch, Lane, u64);

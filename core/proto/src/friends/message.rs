@@ -11,11 +11,15 @@ pub const MAX_BODY: usize = 60_000;
 /// Longest content type, in bytes.
 pub const MAX_CONTENT_TYPE: usize = 128;
 
-/// What a message is: 16 random bytes, or chosen by the host so that a repeated `send` is one message.
+/// What a message is: 16 random bytes, or chosen by the host so that a repeated `send` is one message. Not all zeros,
+/// which stand for "no message" where a void is refused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(pub [u8; 16]);
 
 impl MessageId {
+    /// Stands where there is no message. No message has it.
+    pub(crate) const NONE: MessageId = MessageId([0; 16]);
+
     /// From exactly 16 bytes.
     pub fn from_slice(bytes: &[u8]) -> Result<MessageId> {
         bytes
@@ -93,6 +97,9 @@ impl Message {
     /// Checks the limits a sender must keep.
     pub fn check(&self) -> Result<()> {
         use crate::error::ErrorKind::TooLarge;
+        if self.id == MessageId::NONE {
+            return Err(Error::invalid("a message id of zeros means no message: choose another"));
+        }
         if self.body.len() > MAX_BODY {
             let n = self.body.len();
             return Err(Error::new(TooLarge, format!("a message holds at most {MAX_BODY} bytes, not {n}")));
@@ -180,4 +187,29 @@ pub enum End {
     Expired,
     /// The host cancelled it before it was first transmitted.
     Cancelled,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    /// Found by fuzzing: a late refusal of such a message was taken for one of the void in its place, and the lane
+    /// waited for ever.
+    #[test]
+    fn no_message_has_the_id_that_means_none() {
+        let mut message = Message {
+            id: MessageId::NONE,
+            conversation: None,
+            author: None,
+            kind: KIND_MESSAGE,
+            content_type: None,
+            reply_to: None,
+            sent: Timestamp::ZERO,
+            body: Bytes::default(),
+        };
+        assert_eq!(message.check().unwrap_err().kind(), ErrorKind::InvalidArgument);
+        message.id.0[15] = 1;
+        message.check().unwrap();
+    }
 }

@@ -5,7 +5,7 @@ use super::{Conversation, count, ensure, set_epoch};
 use crate::held;
 use crate::lane::{self, InRow, OutRow};
 use crate::message::{self, Head, MessageState};
-use crate::outbox;
+use crate::outbox::{self, Queued};
 use crate::seen::{self, Known};
 use crate::session::Tx;
 use crate::{event, outbox::cost};
@@ -14,6 +14,9 @@ use subrosa_proto::friends::conversation::change::{Change, LaneOut, Outcome, Out
 use subrosa_proto::friends::message::{End, Epoch, Lane, Message, MessageId, Position, Refusal};
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::{Error, Result};
+
+/// Messages of the outbox that are remembered of one conversation: about what is under way to a friend at once.
+const MOST_QUEUED: usize = 512;
 
 type LaneKey = (u32, Epoch, Lane);
 
@@ -36,6 +39,8 @@ pub(crate) struct Recent {
     lanes_in: HashMap<LaneKey, (InRow, bool)>,
     /// Changes of the counts that are still to be written.
     counts: [i64; 4],
+    /// Rows of the outbox that were touched, as they stand.
+    queued: HashMap<MessageId, Queued>,
 }
 
 impl Recent {
@@ -63,6 +68,7 @@ impl From<Conversation> for Recent {
             lanes_out: HashMap::new(),
             lanes_in: HashMap::new(),
             counts: [0; 4],
+            queued: HashMap::new(),
         }
     }
 }
@@ -116,7 +122,8 @@ impl Applying<'_, '_> {
         let head = Head::new(&out.message, out.lane, self.now, None);
         let row =
             message::insert(self.tx, self.recent.row, look, MessageState::Queued, &head, &out.message.body)?;
-        outbox::push(self.tx, self.friend, row, lane, out)?;
+        let queued = outbox::push(self.tx, self.friend, row, lane, out)?;
+        self.remember(out.message.id, queued);
         self.recent.counts[0] += 1;
         self.recent.counts[1] += cost(out.message.cost());
         Ok(Outcome::Done)
@@ -124,7 +131,9 @@ impl Applying<'_, '_> {
 
     fn assign(&mut self, id: MessageId, lane: Lane, epoch: Epoch, seq: u64) -> Result<Outcome> {
         self.given(lane, epoch, seq)?;
-        if outbox::assign(self.tx, self.friend, id, seq)? {
+        if let Some(mut queued) = self.queued(id)? {
+            outbox::assign(self.tx, &mut queued, seq)?;
+            self.remember(id, queued);
             return Ok(Outcome::Done);
         }
         let row = self.lane_out(lane)?.row;
@@ -145,6 +154,7 @@ impl Applying<'_, '_> {
         self.recent.epoch = Some(epoch);
         set_epoch(self.tx, self.recent.row, self.friend, Some(epoch))?;
         outbox::renumber(self.tx, self.friend)?;
+        self.recent.queued.clear();
         for row in lane::list_out(self.tx, self.friend)? {
             self.recent.lanes_out.entry(row.lane.lane).or_insert((row, false));
         }
@@ -156,7 +166,7 @@ impl Applying<'_, '_> {
     }
 
     fn end(&mut self, id: MessageId, end: End, left: Left) -> Result<Outcome> {
-        let Some(queued) = outbox::find(self.tx, self.friend, id)? else { return Ok(Outcome::Gone) };
+        let Some(queued) = self.queued(id)? else { return Ok(Outcome::Gone) };
         self.ended(id, end, &queued)?;
         // A void tells the friend about a position, so there is none without one.
         match left {
@@ -166,7 +176,28 @@ impl Applying<'_, '_> {
         Ok(Outcome::Done)
     }
 
-    fn ended(&mut self, id: MessageId, end: End, queued: &outbox::Queued) -> Result<()> {
+    /// The row of the outbox that holds the message.
+    fn queued(&mut self, id: MessageId) -> Result<Option<Queued>> {
+        if let Some(queued) = self.recent.queued.get(&id) {
+            return Ok(Some(*queued));
+        }
+        let found = outbox::find(self.tx, self.friend, id)?;
+        if let Some(queued) = found {
+            self.remember(id, queued);
+        }
+        Ok(found)
+    }
+
+    fn remember(&mut self, id: MessageId, queued: Queued) {
+        if self.recent.queued.len() >= MOST_QUEUED {
+            self.recent.queued.clear();
+        }
+        self.recent.queued.insert(id, queued);
+    }
+
+    /// The message leaves the outbox; its row there is left to the caller.
+    fn ended(&mut self, id: MessageId, end: End, queued: &Queued) -> Result<()> {
+        self.recent.queued.remove(&id);
         message::set_state(self.tx, queued.message, end.into())?;
         event::push_delivery(self.tx, self.friend, queued.message, id, end)?;
         self.recent.counts[0] -= 1;
@@ -181,7 +212,7 @@ impl Applying<'_, '_> {
     }
 
     fn cancel(&mut self, id: MessageId) -> Result<Outcome> {
-        let Some(queued) = outbox::find(self.tx, self.friend, id)? else { return Ok(Outcome::Gone) };
+        let Some(queued) = self.queued(id)? else { return Ok(Outcome::Gone) };
         if queued.had_position() {
             return Ok(Outcome::TooLate);
         }
@@ -191,7 +222,7 @@ impl Applying<'_, '_> {
     }
 
     fn stop(&mut self, lane: Lane, id: MessageId, why: Refusal) -> Result<Outcome> {
-        let cost = outbox::find(self.tx, self.friend, id)?.map_or(0, |queued| queued.cost);
+        let cost = self.queued(id)?.map_or(0, |queued| queued.cost);
         let stopped = Stopped { id, why, cost: u64::try_from(cost).unwrap_or_default() };
         self.set_lane_out(lane, |lane| lane.stopped = Some(stopped))?;
         event::push_stopped(self.tx, self.friend, lane, id, why)?;

@@ -1,11 +1,15 @@
 //! The store, from outside: every promise of its public interface, against real files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod contract;
 mod damage;
 mod disk;
 mod fixture;
 mod home;
 mod model;
 mod opening;
+mod oracle;
+mod power;
+mod sweep;
 mod tables;
 mod writing;

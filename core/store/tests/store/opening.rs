@@ -217,6 +217,18 @@ fn a_log_of_a_store_that_is_gone_is_not_taken_for_ours() {
     assert!(store.read(|s| friend::list(s, 0, 10)).unwrap().is_empty());
 }
 
+/// Without a log a commit rests on the deletion of a journal, which nobody flushes.
+#[test]
+fn a_store_without_a_log_gets_it_back() {
+    let home = filled();
+    let mode = |sql| Connection::open(&home.path).unwrap().query_row(sql, [], |row| row.get::<_, String>(0));
+    assert_eq!(mode("PRAGMA journal_mode = DELETE").unwrap(), "delete");
+    let store = home.open();
+    store.write_wait(|tx| friend::insert(tx, person(2), &record())).unwrap();
+    store.close().unwrap();
+    assert_eq!(mode("PRAGMA journal_mode").unwrap(), "wal");
+}
+
 #[test]
 fn paths_with_odd_characters() {
     let home = Home::new();

@@ -169,7 +169,14 @@ pub(crate) fn round_trip(table: &mut Table) {
             theirs.push(median(times));
         }
     });
-    table.compare("round trip of 100 bytes on a link, p50", "us", Budget::AtMost(1.2), ours, "bare quinn", theirs);
+    table.compare(
+        "round trip of 100 bytes on a link, p50",
+        "us",
+        Budget::AtMost(1.2),
+        ours,
+        "bare quinn",
+        theirs,
+    );
 }
 
 /// Link set-up: TLS, knock, first message and its echo.
@@ -207,7 +214,14 @@ pub(crate) fn set_up(table: &mut Table) {
             theirs.push(median(times));
         }
     });
-    table.compare("link set-up with a first echo, p50", "ms", Budget::AtMost(2.5), ours, "bare quinn", theirs);
+    table.compare(
+        "link set-up with a first echo, p50",
+        "ms",
+        Budget::AtMost(2.5),
+        ours,
+        "bare quinn",
+        theirs,
+    );
 }
 
 /// What an idle link costs, both ends in this process.
@@ -251,5 +265,12 @@ pub(crate) fn idle_memory(table: &mut Table) {
             theirs.push(beside);
         }
     }
-    table.compare("memory of an idle link, both ends", "KiB", Budget::AtMost(1.3), ours, "bare quinn", theirs);
+    table.compare(
+        "memory of an idle link, both ends",
+        "KiB",
+        Budget::AtMost(1.3),
+        ours,
+        "bare quinn",
+        theirs,
+    );
 }

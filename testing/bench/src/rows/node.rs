@@ -86,7 +86,14 @@ pub(crate) fn transient(table: &mut Table) {
         }
         theirs.push(median(times));
     }
-    table.compare("transient message, host to host and back, p50", "us", Budget::None, ours, "bare quinn", theirs);
+    table.compare(
+        "transient message, host to host and back, p50",
+        "us",
+        Budget::None,
+        ours,
+        "bare quinn",
+        theirs,
+    );
     wait(a.close()).unwrap();
     wait(b.close()).unwrap();
 }
@@ -125,7 +132,9 @@ pub(crate) fn durable(table: &mut Table) {
         let sending: Vec<_> = (0..EACH)
             .map(|_| {
                 let a = a.clone();
-                runtime.spawn(async move { a.send(person, vec![7; 1024], SendOptions::default()).await.unwrap() })
+                runtime.spawn(
+                    async move { a.send(person, vec![7; 1024], SendOptions::default()).await.unwrap() },
+                )
             })
             .collect();
         runtime.block_on(async {
@@ -216,7 +225,9 @@ pub(crate) fn opening(table: &mut Table) {
         let mut sending = Vec::new();
         for n in 0..MESSAGES {
             let a = a.clone();
-            sending.push(tokio::spawn(async move { a.send(person, vec![7; 200], SendOptions::default()).await }));
+            sending.push(tokio::spawn(
+                async move { a.send(person, vec![7; 200], SendOptions::default()).await },
+            ));
             if n % 2_000 == 1_999 {
                 for send in sending.drain(..) {
                     send.await.unwrap().unwrap();
@@ -235,7 +246,8 @@ pub(crate) fn opening(table: &mut Table) {
         store.close().unwrap();
         let start = Instant::now();
         let db = Connection::open(&path).unwrap();
-        db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON").unwrap();
+        db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON")
+            .unwrap();
         // What any program does first: one look and one durable commit.
         let _: i64 = db.query_row("SELECT max(id) FROM message", [], |row| row.get(0)).unwrap();
         db.execute_batch("BEGIN IMMEDIATE; CREATE TABLE x (y); DROP TABLE x; COMMIT").unwrap();

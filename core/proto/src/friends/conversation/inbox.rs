@@ -35,6 +35,9 @@ struct LaneState {
     next: u64,
     /// What came above `next`.
     above: BTreeMap<u64, Above>,
+    /// The first number that was dropped on this link because the inbox was full. What stands behind it is dropped,
+    /// too, until it comes again: kept above a gap, it would fill the inbox with what the host cannot see or ack.
+    skipped: Option<u64>,
 }
 
 struct Above {
@@ -56,7 +59,10 @@ impl Inbox {
             held += lane.held.len();
             let kept = |(seq, id)| (seq, Above { id: Some(id), committed: true });
             let above = lane.held.into_iter().map(kept).collect();
-            lanes.insert((p.device, p.epoch, p.lane), LaneState { settled: p.seq, next: p.seq, above });
+            lanes.insert(
+                (p.device, p.epoch, p.lane),
+                LaneState { settled: p.seq, next: p.seq, above, skipped: None },
+            );
         }
         Inbox {
             full: false,
@@ -83,6 +89,7 @@ impl Inbox {
         self.waiting = 0;
         self.receipt_at = None;
         self.told_full = self.full;
+        self.lanes.values_mut().for_each(|lane| lane.skipped = None);
     }
 
     pub(super) fn link_down(&mut self) {
@@ -275,8 +282,15 @@ impl Conversation {
             return self.commit(steps, out);
         }
         if self.inn.full {
+            lane.skipped = Some(lane.skipped.map_or(at.seq, |first| first.min(at.seq)));
             self.commit(steps, out);
             return self.say(Frame::Full(true), out);
+        }
+        match lane.skipped {
+            // The friend has been told, or is being told, that we were full, and says all of it again.
+            Some(first) if at.seq > first => return self.commit(steps, out),
+            Some(first) if at.seq == first => lane.skipped = None,
+            _ => {}
         }
         if at.seq != lane.next && self.inn.held >= self.config.held {
             return self.commit(steps, out);
@@ -370,6 +384,7 @@ impl Conversation {
             self.inn.held = self.inn.held.saturating_sub(1);
         }
         if lane.next > from {
+            lane.skipped = lane.skipped.filter(|first| *first >= lane.next);
             let next = Position { device: key.0, epoch: key.1, lane: key.2, seq: lane.next };
             steps.push((Change::Watermark { next }, After::Settled(next)));
         }

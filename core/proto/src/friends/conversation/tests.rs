@@ -468,6 +468,35 @@ fn too_large_is_refused_and_full_is_said() {
     assert_eq!(rig.said(), [Frame::Full(true), Frame::Full(true), Frame::Full(false)]);
 }
 
+/// What follows a message that was dropped in a full inbox is not kept above the gap: the host could neither see nor
+/// ack it, and an inbox full of such messages would stay full for ever.
+#[test]
+fn nothing_is_kept_behind_what_a_full_inbox_dropped() {
+    let mut rig = Rig::open(Config::default());
+    let received = |batch: Batch| {
+        let receive = |c: &Change| match c {
+            Change::Receive { position, .. } => Some(position.seq),
+            _ => None,
+        };
+        batch.iter().filter_map(receive).collect::<Vec<_>>()
+    };
+    rig.input(Input::InboxFull(true));
+    rig.hear(coming(EPOCH, 0, 1));
+    rig.input(Input::InboxFull(false));
+    rig.hear(coming(EPOCH, 1, 2));
+    assert_eq!(received(rig.commit_all()), [0u64; 0]);
+    // The friend says all of it again.
+    (0..3).for_each(|seq| rig.hear(coming(EPOCH, seq, seq as u8 + 1)));
+    assert_eq!(received(rig.commit_all()), [0, 1, 2]);
+    // Dropped, and then a void stands there.
+    rig.input(Input::InboxFull(true));
+    rig.hear(coming(EPOCH, 3, 4));
+    rig.input(Input::InboxFull(false));
+    rig.hear(Frame::Void(at(EPOCH, 3)));
+    rig.hear(coming(EPOCH, 4, 5));
+    assert_eq!(received(rig.commit_all()), [4]);
+}
+
 #[test]
 fn an_epoch_is_over_when_the_next_begins() {
     let mut rig = Rig::open(Config::default());

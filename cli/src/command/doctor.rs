@@ -1,0 +1,165 @@
+//! `doctor`: looks whether everything is as it should be, and says in words what is not.
+
+mod disk;
+mod network;
+mod report;
+
+use super::Context;
+use crate::duration;
+use crate::failure::{Failure, Outcome};
+use crate::home::{Home, Network};
+use crate::output::{Output, now, time_text};
+use report::Report;
+use std::time::{Duration, Instant};
+use subrosa::{Error, ErrorKind, Event, EventKind, Node, Status, Timestamp};
+
+/// No clock that is right shows less: 2025-01-01.
+const RELEASED: Timestamp = Timestamp::from_millis(1_735_689_600_000);
+
+/// Check settings, store, clock, ports and friends, and say what to do
+///
+/// Each line is ok, a warning or a problem; with a problem the exit code is 3. To see whether the ports answer, a
+/// second, temporary node on this machine redeems an invite and is declined; `invite list` shows that invite, labelled
+/// `doctor`, for some time. Typed into `run --interactive` it looks at the node that is up, and leaves that out.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Doctor {
+    /// Wait for friends at most this long
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "5s")]
+    wait: Duration,
+}
+
+/// What happened while the doctor looked.
+#[derive(Default)]
+struct Watch {
+    /// Our clock minus a friend's, in milliseconds, where they differ much.
+    clock: Option<i64>,
+    /// What went wrong, to read.
+    fault: Option<String>,
+}
+
+impl Watch {
+    fn see(&mut self, event: &Event) {
+        match &event.kind {
+            EventKind::Clock { offset } => self.clock = Some(*offset),
+            EventKind::Fault { text } => self.fault = Some(text.clone()),
+            // Durable ones are not acked, so they come again.
+            _ => {}
+        }
+    }
+}
+
+impl Doctor {
+    pub(crate) fn run(self, home: &Home, output: &Output) -> Outcome {
+        let mut report = Report::new(output);
+        if disk::settings(home, &mut report)?
+            && let Some(node) = open(home, &mut report)?
+        {
+            let outcome = self.examine(home, &node, &mut report);
+            let closed = subrosa::wait(node.close());
+            outcome?;
+            closed?;
+        }
+        report.end()
+    }
+
+    /// Looks at a node that is up, and whose events somebody else takes.
+    pub(crate) fn run_live(self, context: &Context) -> Outcome {
+        let mut report = Report::new(context.output);
+        if disk::settings(context.home, &mut report)? {
+            report.ok("store", "open and in use by this `run`")?;
+            disk::space(context.home, &mut report)?;
+            let status = subrosa::wait(context.node.status())?;
+            network::ports(context.home, &status, &mut report)?;
+            report.ok("answers", "not tried while `run` is up: links that others dialled prove it")?;
+            network::friends(context.node, &mut report)?;
+            queues(&status, &mut report)?;
+            clock(&status, &Watch::default(), &mut report)?;
+        }
+        report.end()
+    }
+
+    fn examine(&self, home: &Home, node: &Node, report: &mut Report) -> Result<(), Error> {
+        let mut watch = Watch::default();
+        let status = subrosa::wait(node.status())?;
+        network::ports(home, &status, report)?;
+        network::reachability(home, node, &status, &mut watch, report)?;
+        network::wait_for_friends(node, self.wait, &mut watch)?;
+        network::friends(node, report)?;
+        let status = subrosa::wait(node.status())?;
+        queues(&status, report)?;
+        clock(&status, &watch, report)?;
+        match watch.fault {
+            Some(text) => report.problem("node", &text, "report it, with what `subrosa -vv run` logs"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Opens the store, with the network if that is possible.
+fn open(home: &Home, report: &mut Report) -> Result<Option<Node>, Error> {
+    let started = Instant::now();
+    let mut node = home.open(Network::On);
+    if let Err(error) = &node
+        && error.kind() == ErrorKind::Network
+    {
+        report.problem(
+            "ports",
+            error.text(),
+            "end the other program, or write other addresses into config.json under \"listen\"",
+        )?;
+        node = home.open(Network::Off);
+    }
+    match node {
+        Ok(node) => {
+            disk::opened(home, started.elapsed(), report)?;
+            Ok(Some(node))
+        }
+        Err(error) => {
+            let advice = match error.kind() {
+                ErrorKind::Damaged => "put a copy of store.db back, if you have one",
+                ErrorKind::DiskFull => "make room on the disk",
+                _ => "the message says what is wrong",
+            };
+            let text = error.text().to_owned();
+            report.problem("store", &text, Failure::Error(error).advice().unwrap_or(advice))?;
+            disk::space(home, report)?;
+            Ok(None)
+        }
+    }
+}
+
+/// What waits, here and for others.
+fn queues(status: &Status, report: &mut Report) -> Result<(), Error> {
+    let text = format!(
+        "{} messages wait for friends ({} bytes), {} wait to be seen here",
+        status.queued_messages, status.queued_bytes, status.unacked_messages
+    );
+    // The limit per friend in the preset of this command.
+    if status.unacked_messages >= 10_000 {
+        return report.warning(
+            "queues",
+            &text,
+            "look at them with `subrosa inbox`: past 10000 from one friend, that friend must wait",
+        );
+    }
+    report.ok("queues", &text)
+}
+
+fn clock(status: &Status, watch: &Watch, report: &mut Report) -> Result<(), Error> {
+    let time = now();
+    let text = time_text(time);
+    let advice = "set the clock, best by the network (NTP): invites and messages carry times";
+    if time < RELEASED {
+        return report.problem("clock", &format!("{text} is long past"), advice);
+    }
+    match watch.clock {
+        Some(offset) => {
+            let direction = if offset > 0 { "ahead of" } else { "behind" };
+            let seconds = offset.unsigned_abs() / 1000;
+            let text = format!("{text}: {seconds} s {direction} a friend's; one of the two is wrong");
+            report.problem("clock", &text, advice)
+        }
+        None if status.clock_confirmed => report.ok("clock", &format!("{text}, confirmed by a friend")),
+        None => report.ok("clock", &format!("{text}; a friend confirms it once one is linked")),
+    }
+}

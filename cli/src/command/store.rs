@@ -1,0 +1,108 @@
+//! `store`: another key for the store, and the end of it.
+
+use crate::failure::{Exit, Outcome};
+use crate::home::{Home, KeyKind, NewKey};
+use crate::output::Output;
+use clap::Subcommand;
+use serde_json::json;
+use std::io::{BufRead, Read, Write};
+use std::path::PathBuf;
+use subrosa::{Error, ErrorKind};
+
+/// Give the store another key, or remove it for good
+#[derive(Debug, clap::Args)]
+pub(crate) struct Store {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    ChangeKey(ChangeKey),
+    Wipe(Wipe),
+}
+
+/// Give the store another key: from now on only that opens it
+///
+/// What opens the store now is given as for every command. Copies of the store that were made before still open with
+/// the old key.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct ChangeKey {
+    /// A file whose first line is the new passphrase; then there is no key file any more
+    #[arg(long, value_name = "FILE")]
+    new_passphrase_file: Option<PathBuf>,
+
+    /// A new random key in store.key; then there is no passphrase any more
+    #[arg(long)]
+    new_key_file: bool,
+}
+
+/// Remove identity, friends and messages from this machine for good
+///
+/// The keys are overwritten and the files deleted. Friends are not told. Without a copy of the identity (`subrosa id
+/// --export`) nobody can be you again.
+#[derive(Debug, clap::Args)]
+struct Wipe {
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+impl Store {
+    pub(crate) fn run(self, home: &Home, output: &Output) -> Outcome {
+        match self.action {
+            Action::ChangeKey(change) => change.run(home, output),
+            Action::Wipe(wipe) => wipe.run(home, output),
+        }
+    }
+}
+
+impl ChangeKey {
+    fn run(self, home: &Home, output: &Output) -> Outcome {
+        let new = match self.new_passphrase_file {
+            Some(path) => NewKey::Passphrase(path),
+            None => NewKey::File,
+        };
+        let (kind, text) = match home.change_key(&new)? {
+            KeyKind::File => ("file", "The store opens with a new key file".to_owned()),
+            KeyKind::Passphrase => ("passphrase", "The store opens with the new passphrase".to_owned()),
+        };
+        output.show(&json!({"type": "key_changed", "key": kind}), text)?;
+        Ok(Exit::Done)
+    }
+}
+
+impl Wipe {
+    fn run(self, home: &Home, output: &Output) -> Outcome {
+        // What cannot be wiped is said before anything is asked.
+        home.settings()?;
+        let dir = home.dir().display().to_string();
+        if !self.yes && !confirmed(&dir)? {
+            return Err(Error::new(ErrorKind::Cancelled, "nothing was removed: it was not confirmed").into());
+        }
+        home.wipe()?;
+        output.show(
+            &json!({"type": "wiped", "data": dir}),
+            format_args!("Identity, friends and messages are removed from {dir}"),
+        )?;
+        Ok(Exit::Done)
+    }
+}
+
+/// Asks on standard error, so that standard output stays for programs.
+fn confirmed(dir: &str) -> Result<bool, Error> {
+    let mut errors = std::io::stderr();
+    let _ = write!(
+        errors,
+        "This removes the identity, the friends and all messages in {dir} for good.\nType wipe to go on: "
+    )
+    .and_then(|()| errors.flush());
+    let mut answer = String::new();
+    std::io::stdin()
+        .lock()
+        .take(64)
+        .read_line(&mut answer)
+        .map_err(|e| Error::new(ErrorKind::Io, format!("cannot read standard input: {e}")))?;
+    Ok(answer.trim() == "wipe")
+}

@@ -1,0 +1,100 @@
+//! Another key for the store, and the end of it.
+
+use crate::house::{Done, Person, names, text};
+use std::io::Write;
+use std::process::Stdio;
+
+#[test]
+fn a_store_gets_another_key() {
+    let ada = Person::new();
+    let key = |p: &Person| std::fs::read(p.path().join("store.key")).unwrap();
+    let words = ada.file("words", "correct horse\n");
+    let others = ada.file("others", "battery staple\n");
+    let (words, others) = (words.to_str().unwrap(), others.to_str().unwrap());
+    let first = key(&ada);
+    assert_eq!(ada.run(&["store", "change-key"]).code, 2, "it must be said which");
+
+    // Another key file.
+    let changed = ada.good(&["store", "change-key", "--new-key-file"]).value();
+    assert_eq!((&changed["type"], &changed["key"]), (&"key_changed".into(), &"file".into()));
+    let second = key(&ada);
+    assert_ne!(second, first);
+    assert_eq!(text(&ada.good(&["id"]).value(), "person"), ada.id);
+    std::fs::write(ada.path().join("store.key"), &first).unwrap();
+    assert_eq!(ada.fails(&["id"])["kind"], 10, "the old key opens nothing");
+    std::fs::write(ada.path().join("store.key"), &second).unwrap();
+
+    // A passphrase.
+    let changed = ada.good(&["store", "change-key", "--new-passphrase-file", words]).value();
+    assert_eq!(changed["key"], "passphrase");
+    assert!(!names(&ada.path()).iter().any(|name| name.starts_with("store.key")));
+    assert_eq!(ada.fails(&["id"])["kind"], 10);
+    assert_eq!(text(&ada.good(&["id", "--passphrase-file", words]).value(), "person"), ada.id);
+
+    // Another passphrase.
+    ada.good(&["store", "change-key", "--new-passphrase-file", others, "--passphrase-file", words]);
+    assert_eq!(ada.fails(&["id", "--passphrase-file", words])["kind"], 10);
+    assert_eq!(text(&ada.good(&["id", "--passphrase-file", others]).value(), "person"), ada.id);
+
+    // And back to a file.
+    ada.good(&["store", "change-key", "--new-key-file", "--passphrase-file", others]);
+    assert_eq!(text(&ada.good(&["id"]).value(), "person"), ada.id);
+    assert_eq!(ada.fails(&["id", "--passphrase-file", others])["kind"], 1);
+}
+
+#[test]
+fn a_change_that_fails_changes_nothing() {
+    let ada = Person::new();
+    let empty = ada.file("empty", "\n");
+    assert_eq!(
+        ada.fails(&["store", "change-key", "--new-passphrase-file", empty.to_str().unwrap()])["kind"],
+        1
+    );
+    let run = ada.start(&["run"]);
+    run.wait_for_type("status");
+    assert_eq!(ada.fails(&["store", "change-key", "--new-key-file"])["kind"], 13);
+    assert_eq!(ada.fails(&["store", "wipe", "--yes"])["kind"], 13);
+    drop(run);
+    assert_eq!(text(&ada.good(&["id"]).value(), "person"), ada.id);
+}
+
+#[test]
+fn a_store_is_wiped_once_that_is_confirmed() {
+    let ada = Person::new();
+    let wipe = |answer: &str| {
+        let mut wipe = ada
+            .command(&["store", "wipe", "--json"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        wipe.stdin.take().unwrap().write_all(answer.as_bytes()).unwrap();
+        Done::of(wipe.wait_with_output().unwrap())
+    };
+    for answer in ["", "y\n", "yes\n", "wipeout\n"] {
+        let done = wipe(answer);
+        assert_eq!((done.code, &done.value()["kind"]), (1, &23.into()), "{done:?}");
+        assert!(done.errors.contains("Type wipe"), "{done:?}");
+    }
+    assert_eq!(text(&ada.good(&["id"]).value(), "person"), ada.id);
+    let done = wipe("wipe\n");
+    assert_eq!((done.code, &done.value()["type"]), (0, &"wiped".into()), "{done:?}");
+    assert!(!ada.path().exists());
+    assert_eq!(ada.fails(&["id"])["kind"], 5);
+    // It can begin anew, as somebody else.
+    let done = ada.good(&["init", "--listen", "127.0.0.1:0"]);
+    assert_ne!(text(&done.value(), "person"), ada.id);
+    ada.good(&["store", "wipe", "--yes"]);
+}
+
+#[test]
+fn a_store_that_is_gone_is_not_made_anew() {
+    let ada = Person::new();
+    for name in names(&ada.path()).iter().filter(|name| name.starts_with("store.db")) {
+        std::fs::remove_file(ada.path().join(name)).unwrap();
+    }
+    assert_eq!(ada.fails(&["id"])["kind"], 5);
+    ada.good(&["store", "wipe", "--yes"]);
+    assert!(!ada.path().exists());
+}
