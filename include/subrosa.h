@@ -69,7 +69,7 @@
  *
  * A defect of the library ends as SUBROSA_INTERNAL (99) instead of taking your process down.
  *
- * Other functions cannot fail and return void or their value: those that end in _free, the names and texts
+ * Other functions cannot fail and return void or their value: those that end in _free, _len or _at, the names and texts
  * (subrosa_status_name, subrosa_last_error, subrosa_refusal_text), versions, subrosa_event_kind and subrosa_event_id.
  *
  *
@@ -90,20 +90,41 @@
  *
  * 4. OWNERSHIP
  * ------------
- * What a function hands out as a handle (subrosa_identity, subrosa_config, subrosa_node, subrosa_invite, subrosa_event)
- * is yours, and is freed once by the _free function of its name, never by free(). What you hand in stays yours: the
- * library copies what it keeps. A view (subrosa_text, subrosa_bytes) belongs to the handle it came from and is valid
- * until that is freed. Using a handle after freeing it is undefined; using a node after closing it is not: calls give
+ * What a function hands out as a handle (subrosa_identity, subrosa_config, subrosa_node, subrosa_invite, subrosa_event,
+ * and so on) is yours, and is freed once by the _free function of its name, never by free(). What you hand in stays
+ * yours: the library copies what it keeps. A view (subrosa_text, subrosa_bytes) belongs to the handle it came from and
+ * is valid until that is freed.
+ *
+ * Handles are looked up, not followed. One that was freed, or is of another kind, is an error
+ * (SUBROSA_NULL_OR_CLOSED, SUBROSA_INVALID_ARGUMENT), and freeing one twice does nothing, as freeing NULL does. Views
+ * are plain pointers: reading one after its handle was freed is undefined. A node that is closed but not freed gives
  * SUBROSA_WRONG_STATE.
+ *
+ * Lists are handles of their own. They come in pages: ask for what comes after (or before) the last one you have seen.
+ * What is in a list is const, belongs to it, and ends with it:
+ *
+ *     subrosa_friends *friends;
+ *     const subrosa_friend *one;
+ *     check(subrosa_friend_list(node, NULL, 100, &friends));
+ *     for (size_t i = 0; (one = subrosa_friends_at(friends, i)) != NULL; i++) {
+ *         subrosa_text name;
+ *         if (subrosa_friend_name(one, &name) == SUBROSA_OK) puts(name.ptr);  // else SUBROSA_NOT_FOUND: it has none
+ *     }
+ *     subrosa_friends_free(friends);
  *
  *
  * 5. THREADS
  * ----------
- * Every function may be called from any thread, at any time, several at once on one handle. The one exception: a handle
- * is freed when no other thread uses it any more, nor will. No call waits longer than one write to disk, except
- * subrosa_node_next_event (as long as you say), subrosa_node_open with a passphrase, subrosa_node_pause,
- * subrosa_node_resume and subrosa_node_close. The library has threads of its own; nothing depends on the thread that
- * opened a node. After fork() the child must not use a node of its parent.
+ * Every function may be called from any thread, at any time, several at once on one handle. Free a handle when no
+ * other thread needs it or its views any more; a call that is in progress ends well nonetheless. No call waits longer
+ * than one write to disk, except subrosa_node_next_event (as long as you say), those that take a passphrase or use one
+ * (subrosa_node_open, subrosa_node_resume, subrosa_store_change_passphrase), subrosa_node_pause, subrosa_node_close,
+ * subrosa_node_free, subrosa_store_wipe, and subrosa_conversation_delete. The library has threads of its own; nothing
+ * depends on the thread that opened a node.
+ *
+ * Threads do not survive fork(): in the child of a process that has used handles, calls give SUBROSA_WRONG_STATE, and
+ * _free functions do nothing. Such a child may only exec() or _exit(). A process that forks first may use the library
+ * in its child.
  *
  *
  * 6. EVENTS AND ACKS
@@ -113,11 +134,11 @@
  * the field, and SUBROSA_NOT_FOUND when they can and this one has not.
  *
  * Events with an id are durable: a message, the end of a message you sent, a request, a change of a friendship. They
- * are on disk, and come again when the store is opened the next time (or a node is resumed) until you call subrosa_node_ack(). So do what the
- * event asks for first (store it, show it, answer it), and ack then. If you crash in between, it comes again, a message
- * always under the same message id: to act exactly once, keep that id together with the effect. Ack also what you do
- * not care for; friends wait when too many messages are not acked. Kinds you do not know come from later versions: ack
- * and free them.
+ * are on disk, and come again when the store is opened the next time (or a node is resumed) until you call
+ * subrosa_node_ack(). So do what the event asks for first (store it, show it, answer it), and ack then. If you crash in
+ * between, it comes again, a message always under the same message id: to act exactly once, keep that id together with
+ * the effect. Ack also what you do not care for; friends wait when too many messages are not acked. Kinds you do not
+ * know come from later versions: ack and free them.
  *
  * The other events tell what is so at the moment. They are lost when nobody pulls them for long, and an event of kind
  * SUBROSA_EVENT_DROPPED says how many.
@@ -125,8 +146,9 @@
  *
  * 7. WAKING AN EVENT LOOP
  * -----------------------
- * A thread that waits in subrosa_node_next_event() needs nothing else. A loop that must not block sets a callback, which
- * signals it; here with a pipe whose both ends do not block, but eventfd(), PostMessage() or dispatch_async() do as well:
+ * A thread that waits in subrosa_node_next_event() needs nothing else. A loop that must not block sets a callback,
+ * which signals it; here with a pipe whose both ends do not block, but eventfd(), PostMessage() or dispatch_async() do
+ * as well:
  *
  *     static void wake(void *userdata) {            // on a thread of the library
  *         int *ends = userdata;
@@ -166,8 +188,8 @@
  * away. A program that loads the library at run time compares subrosa_abi_version() with SUBROSA_ABI_VERSION first.
  *
  *
- * The functions follow in this order: status, version, plain values, identity, config, node, invite, friend, message,
- * event, log.
+ * The functions follow in this order: status, version, plain values, identity, config, node, snapshot, store, invite,
+ * request, friend, message, history, event, log.
  */
 
 
@@ -289,6 +311,86 @@
 #define SUBROSA_FOREVER UINT64_MAX
 
 /**
+ * For subrosa_snapshot_number(): whether the node is paused (1 or 0); then the others are 0.
+ */
+#define SUBROSA_SNAPSHOT_PAUSED 1
+
+/**
+ * For subrosa_snapshot_number(): friends, friends-to-be not counted.
+ */
+#define SUBROSA_SNAPSHOT_FRIENDS 2
+
+/**
+ * For subrosa_snapshot_number(): friends with a link.
+ */
+#define SUBROSA_SNAPSHOT_LINKS 3
+
+/**
+ * For subrosa_snapshot_number(): messages that wait for friends.
+ */
+#define SUBROSA_SNAPSHOT_QUEUED_MESSAGES 4
+
+/**
+ * For subrosa_snapshot_number(): what those count against the limits of queues, in bytes.
+ */
+#define SUBROSA_SNAPSHOT_QUEUED_BYTES 5
+
+/**
+ * For subrosa_snapshot_number(): messages from friends that you have not acked.
+ */
+#define SUBROSA_SNAPSHOT_UNACKED_MESSAGES 6
+
+/**
+ * For subrosa_snapshot_number(): whether a friend confirmed the clock since it last jumped (1 or 0).
+ */
+#define SUBROSA_SNAPSHOT_CLOCK_CONFIRMED 7
+
+/**
+ * State of an invite: it can be redeemed.
+ */
+#define SUBROSA_INVITE_OPEN 1
+
+/**
+ * State of an invite: somebody redeemed it.
+ */
+#define SUBROSA_INVITE_SPENT 2
+
+/**
+ * State of an invite: you took it back.
+ */
+#define SUBROSA_INVITE_REVOKED 3
+
+/**
+ * State of an invite: its time ran out.
+ */
+#define SUBROSA_INVITE_EXPIRED 4
+
+/**
+ * Room for a safety number, with the zero at its end.
+ */
+#define SUBROSA_SAFETY_NUMBER_SIZE 61
+
+/**
+ * State of a friendship: we redeem their invite and have not reached them.
+ */
+#define SUBROSA_FRIENDSHIP_REDEEMING 1
+
+/**
+ * State of a friendship: they have our request and have not answered it.
+ */
+#define SUBROSA_FRIENDSHIP_WAITING 2
+
+/**
+ * State of a friendship: both said so.
+ */
+#define SUBROSA_FRIENDSHIP_FRIEND 3
+
+/**
+ * State of a friendship: we block them, and whatever comes from them is not answered.
+ */
+#define SUBROSA_FRIENDSHIP_BLOCKED 4
+
+/**
  * Longest body of a message, in bytes.
  */
 #define SUBROSA_MAX_BODY 60000
@@ -312,6 +414,16 @@
  * Why a message was refused: the friend was removed.
  */
 #define SUBROSA_REFUSAL_FRIEND_REMOVED 4
+
+/**
+ * State of a message that is kept, besides those of deliveries: ours, and it waits for the friend.
+ */
+#define SUBROSA_DELIVERY_QUEUED 5
+
+/**
+ * State of a message that is kept, besides those of deliveries: the friend's.
+ */
+#define SUBROSA_DELIVERY_RECEIVED 6
 
 /**
  * Durable. A friend's message: person, message_id, body, lane, sent, received, way; and if the sender said so
@@ -504,20 +616,60 @@ typedef struct subrosa_config subrosa_config;
 typedef struct subrosa_event subrosa_event;
 
 /**
+ * A friend or friend-to-be, as things stood when it was asked for. Never changes; any thread may look at it.
+ */
+typedef struct subrosa_friend subrosa_friend;
+
+/**
+ * A page of friends. Never changes; any thread may look at it.
+ */
+typedef struct subrosa_friends subrosa_friends;
+
+/**
  * The secret key of a person. Never changes; any thread may use it; subrosa_identity_free() wipes it.
  */
 typedef struct subrosa_identity subrosa_identity;
 
 /**
- * An invite that was just made. Never changes; any thread may use it; subrosa_invite_free() wipes it.
+ * An invite of ours, as it stood when it was made or listed. Never changes; any thread may use it; freeing it wipes
+ * its text.
  */
 typedef struct subrosa_invite subrosa_invite;
 
 /**
- * One identity with one store. Any number of threads may call it at once; subrosa_node_close() ends those calls, and
- * subrosa_node_free() comes after they have returned.
+ * A list of invites. Never changes; any thread may use it; subrosa_invites_free() wipes the texts.
+ */
+typedef struct subrosa_invites subrosa_invites;
+
+/**
+ * A message that is kept, as it stood when it was asked for. Never changes; any thread may look at it.
+ */
+typedef struct subrosa_message subrosa_message;
+
+/**
+ * A page of messages. Never changes; any thread may look at it.
+ */
+typedef struct subrosa_messages subrosa_messages;
+
+/**
+ * One identity with one store. Any number of threads may call it at once; subrosa_node_close() ends those calls.
  */
 typedef struct subrosa_node subrosa_node;
+
+/**
+ * A request that waits for an answer, as it stood when it was listed. Never changes; any thread may look at it.
+ */
+typedef struct subrosa_request subrosa_request;
+
+/**
+ * A page of requests. Never changes; any thread may look at it.
+ */
+typedef struct subrosa_requests subrosa_requests;
+
+/**
+ * How a node stood at one moment. Never changes; any thread may look at it.
+ */
+typedef struct subrosa_snapshot subrosa_snapshot;
 
 /**
  * What a call ended with: SUBROSA_OK, or one of the other SUBROSA_ codes below. New codes may come in later
@@ -540,6 +692,22 @@ typedef struct subrosa_person {
  * or of whoever calls it, never twice at the same time, and must not call the library, throw, or unwind.
  */
 typedef void (*subrosa_wakeup)(void *userdata);
+
+/**
+ * Text that the library owns, in UTF-8, valid as long as the function says that gave it. A zero byte follows it, so
+ * that it can be used as a C string; text that other people wrote may hold zero bytes of its own, and a C string
+ * ends there.
+ */
+typedef struct subrosa_text {
+    /**
+     * The first character; never NULL.
+     */
+    const char *ptr;
+    /**
+     * How many bytes, without the zero that follows.
+     */
+    size_t len;
+} subrosa_text;
 
 /**
  * How an invite is made. Start from SUBROSA_INVITE_OPTIONS_INIT: all zeros but for the size are the defaults.
@@ -575,22 +743,6 @@ typedef struct subrosa_invite_options {
      */
     int32_t reserved;
 } subrosa_invite_options;
-
-/**
- * Text that the library owns, in UTF-8, valid as long as the function says that gave it. A zero byte follows it, so
- * that it can be used as a C string; text that other people wrote may hold zero bytes of its own, and a C string
- * ends there.
- */
-typedef struct subrosa_text {
-    /**
-     * The first character; never NULL.
-     */
-    const char *ptr;
-    /**
-     * How many bytes, without the zero that follows.
-     */
-    size_t len;
-} subrosa_text;
 
 /**
  * An invite: 16 bytes that name it and give nothing away.
@@ -1031,6 +1183,13 @@ subrosa_status subrosa_node_pause(const struct subrosa_node *node);
 subrosa_status subrosa_node_resume(const struct subrosa_node *node);
 
 /**
+ * Tells the node that the network changed (another Wi-Fi, mobile data, a VPN): it binds its sockets anew, and dials
+ * friends at once. Programs on phones must call this, since the system tells only them. SUBROSA_NETWORK when no
+ * address can be bound at the moment; the node goes on trying.
+ */
+subrosa_status subrosa_node_network_changed(const struct subrosa_node *node);
+
+/**
  * Ends the node: writes what is to be written, closes sockets and store, and ends the calls that wait in
  * subrosa_node_next_event() with SUBROSA_WRONG_STATE, as every later call does. When it returns, the wake-up callback
  * does not run any more, and will not. The handle stays valid until subrosa_node_free(). Closing twice is fine.
@@ -1038,10 +1197,52 @@ subrosa_status subrosa_node_resume(const struct subrosa_node *node);
 subrosa_status subrosa_node_close(const struct subrosa_node *node);
 
 /**
- * Frees the handle; closes the node first if that was not done, but then nobody learns of an error. No other thread
- * may be in a call on this node, or make one later. NULL is fine. Does nothing within a callback.
+ * Frees the handle; closes the node first if that was not done, but then nobody learns of an error. NULL is fine. Does
+ * nothing within a callback.
  */
 void subrosa_node_free(struct subrosa_node *node);
+
+/**
+ * How the node stands. Works while it is paused, too.
+ *
+ * Free `*snapshot` with subrosa_snapshot_free().
+ */
+subrosa_status subrosa_node_status(const struct subrosa_node *node, struct subrosa_snapshot **snapshot);
+
+/**
+ * One of the SUBROSA_SNAPSHOT_ numbers. SUBROSA_NOT_SUPPORTED for one this version does not know.
+ */
+subrosa_status subrosa_snapshot_number(const struct subrosa_snapshot *snapshot, int32_t number, uint64_t *value);
+
+/**
+ * The address at `index`, from 0, of those that are bound ("192.0.2.1:4000"). SUBROSA_NOT_FOUND beyond the last.
+ * Valid until subrosa_snapshot_free().
+ */
+subrosa_status subrosa_snapshot_address(const struct subrosa_snapshot *snapshot,
+                                        size_t index,
+                                        struct subrosa_text *address);
+
+/**
+ * Frees the snapshot and all its getters gave. NULL is fine. May be called from callbacks.
+ */
+void subrosa_snapshot_free(struct subrosa_snapshot *snapshot);
+
+/**
+ * Gives the store another key: `len` must be 32, random, from the system's key store. From now on only that opens it;
+ * a key or passphrase it had before does not any more. What is in it stays.
+ */
+subrosa_status subrosa_store_change_key(const struct subrosa_node *node, const uint8_t *key, size_t len);
+
+/**
+ * Gives the store a passphrase, not empty: as subrosa_store_change_key(), and takes as long as opening with one.
+ */
+subrosa_status subrosa_store_change_passphrase(const struct subrosa_node *node, const char *passphrase);
+
+/**
+ * Closes the node and removes its store for good: the keys in it are overwritten, and its files deleted. Friends are
+ * not told. The handle stays valid until subrosa_node_free(), as after subrosa_node_close().
+ */
+subrosa_status subrosa_store_wipe(const struct subrosa_node *node);
 
 /**
  * Makes an invite: a text that you hand to one person, who becomes a friend by redeeming it. It can be used once.
@@ -1054,7 +1255,31 @@ subrosa_status subrosa_invite_create(const struct subrosa_node *node,
                                      struct subrosa_invite **invite);
 
 /**
- * The text to hand over, "subrosa:...", valid until subrosa_invite_free(). Whoever has it first can redeem it.
+ * The invites of this node, the oldest first: those that are open, and what is remembered of the others; never more
+ * than 256 in all.
+ *
+ * Free `*invites` with subrosa_invites_free(); the invites themselves stay as they are.
+ */
+subrosa_status subrosa_invite_list(const struct subrosa_node *node, struct subrosa_invites **invites);
+
+/**
+ * How many invites are in the list; 0 for NULL. May be called from callbacks.
+ */
+size_t subrosa_invites_len(const struct subrosa_invites *invites);
+
+/**
+ * The invite at `index`, from 0; NULL beyond the end. It belongs to the list and ends with it. May be called from
+ * callbacks.
+ */
+const struct subrosa_invite *subrosa_invites_at(const struct subrosa_invites *invites, size_t index);
+
+/**
+ * Frees the list and the invites in it, and wipes their texts. NULL is fine. May be called from callbacks.
+ */
+void subrosa_invites_free(struct subrosa_invites *invites);
+
+/**
+ * The text to hand over, "subrosa:...". Whoever has it first can redeem it. Valid as long as the invite's handle.
  */
 subrosa_status subrosa_invite_text(const struct subrosa_invite *invite, struct subrosa_text *text);
 
@@ -1064,12 +1289,38 @@ subrosa_status subrosa_invite_text(const struct subrosa_invite *invite, struct s
 subrosa_status subrosa_invite_get_id(const struct subrosa_invite *invite, struct subrosa_invite_id *id);
 
 /**
+ * Your note, if there is one. Valid as long as the invite's handle.
+ */
+subrosa_status subrosa_invite_label(const struct subrosa_invite *invite, struct subrosa_text *label);
+
+/**
+ * When it was made, in milliseconds since 1970 UTC.
+ */
+subrosa_status subrosa_invite_created(const struct subrosa_invite *invite, uint64_t *time);
+
+/**
  * When it ends, in milliseconds since 1970 UTC.
  */
 subrosa_status subrosa_invite_expires(const struct subrosa_invite *invite, uint64_t *time);
 
 /**
- * Frees the handle and wipes the text. NULL is fine. May be called from callbacks.
+ * Whether the first to redeem it is a friend at once: 1 or 0.
+ */
+subrosa_status subrosa_invite_auto_accept(const struct subrosa_invite *invite, int32_t *auto_accept);
+
+/**
+ * What became of it: a SUBROSA_INVITE_ number, or -1 for a state this version of the interface has no number for.
+ */
+subrosa_status subrosa_invite_state(const struct subrosa_invite *invite, int32_t *state);
+
+/**
+ * Who redeemed it, if somebody did.
+ */
+subrosa_status subrosa_invite_person(const struct subrosa_invite *invite, struct subrosa_person *person);
+
+/**
+ * Frees the handle that subrosa_invite_create() gave and wipes the text; those of a list end with the list. NULL is
+ * fine. May be called from callbacks.
  */
 void subrosa_invite_free(struct subrosa_invite *invite);
 
@@ -1092,6 +1343,53 @@ subrosa_status subrosa_invite_redeem(const struct subrosa_node *node,
                                      struct subrosa_person *person);
 
 /**
+ * The requests that wait, the oldest first: at most `limit` of them, and never more than 1000, after that of `after`;
+ * NULL is from the start.
+ *
+ * Free `*requests` with subrosa_requests_free().
+ */
+subrosa_status subrosa_request_list(const struct subrosa_node *node,
+                                    const struct subrosa_person *after,
+                                    size_t limit,
+                                    struct subrosa_requests **requests);
+
+/**
+ * How many requests are in the list; 0 for NULL. May be called from callbacks.
+ */
+size_t subrosa_requests_len(const struct subrosa_requests *requests);
+
+/**
+ * The request at `index`, from 0; NULL beyond the end. It belongs to the list and ends with it. May be called from
+ * callbacks.
+ */
+const struct subrosa_request *subrosa_requests_at(const struct subrosa_requests *requests, size_t index);
+
+/**
+ * Frees the list, the requests in it, and all their getters gave. NULL is fine. May be called from callbacks.
+ */
+void subrosa_requests_free(struct subrosa_requests *requests);
+
+/**
+ * Who asks.
+ */
+subrosa_status subrosa_request_person(const struct subrosa_request *request, struct subrosa_person *person);
+
+/**
+ * What they say; may be empty. Valid until subrosa_requests_free().
+ */
+subrosa_status subrosa_request_greeting(const struct subrosa_request *request, struct subrosa_text *greeting);
+
+/**
+ * The label of the invite they redeemed, if it has one. Valid until subrosa_requests_free().
+ */
+subrosa_status subrosa_request_label(const struct subrosa_request *request, struct subrosa_text *label);
+
+/**
+ * When it came, in milliseconds since 1970 UTC.
+ */
+subrosa_status subrosa_request_received(const struct subrosa_request *request, uint64_t *time);
+
+/**
  * Accepts the request of `person`, who is a friend from now on. SUBROSA_NOT_FOUND when there is no such request.
  */
 subrosa_status subrosa_request_accept(const struct subrosa_node *node, const struct subrosa_person *person);
@@ -1102,10 +1400,140 @@ subrosa_status subrosa_request_accept(const struct subrosa_node *node, const str
 subrosa_status subrosa_request_decline(const struct subrosa_node *node, const struct subrosa_person *person);
 
 /**
+ * Friends, friends-to-be and those we block, in the order we met them: at most `limit`, and never more than 1000,
+ * after `after`; NULL is from the start.
+ *
+ * Free `*friends` with subrosa_friends_free().
+ */
+subrosa_status subrosa_friend_list(const struct subrosa_node *node,
+                                   const struct subrosa_person *after,
+                                   size_t limit,
+                                   struct subrosa_friends **friends);
+
+/**
+ * How many friends are in the list; 0 for NULL. May be called from callbacks.
+ */
+size_t subrosa_friends_len(const struct subrosa_friends *friends);
+
+/**
+ * The friend at `index`, from 0; NULL beyond the end. It belongs to the list and ends with it. May be called from
+ * callbacks.
+ */
+const struct subrosa_friend *subrosa_friends_at(const struct subrosa_friends *friends, size_t index);
+
+/**
+ * Frees the list, the friends in it, and all their getters gave. NULL is fine. May be called from callbacks.
+ */
+void subrosa_friends_free(struct subrosa_friends *friends);
+
+/**
+ * One friend, friend-to-be, or somebody we block. SUBROSA_NOT_A_FRIEND for strangers.
+ *
+ * Free `*friend` with subrosa_friend_free().
+ */
+subrosa_status subrosa_friend_get(const struct subrosa_node *node,
+                                  const struct subrosa_person *person,
+                                  struct subrosa_friend **one);
+
+/**
+ * Frees a friend that subrosa_friend_get() gave, and all its getters gave; those of a list end with the list. NULL is
+ * fine. May be called from callbacks.
+ */
+void subrosa_friend_free(struct subrosa_friend *one);
+
+/**
+ * Who it is.
+ */
+subrosa_status subrosa_friend_person(const struct subrosa_friend *one, struct subrosa_person *person);
+
+/**
+ * What you call them, if you do. Valid as long as the friend.
+ */
+subrosa_status subrosa_friend_name(const struct subrosa_friend *one, struct subrosa_text *name);
+
+/**
+ * How far the friendship is: a SUBROSA_FRIENDSHIP_ number, or -1 for a state this version of the interface has no
+ * number for.
+ */
+subrosa_status subrosa_friend_state(const struct subrosa_friend *one, int32_t *state);
+
+/**
+ * Whether links are allowed and they learn our addresses: 1 or 0.
+ */
+subrosa_status subrosa_friend_direct(const struct subrosa_friend *one, int32_t *direct);
+
+/**
+ * Whether a link stands: 1 or 0.
+ */
+subrosa_status subrosa_friend_connected(const struct subrosa_friend *one, int32_t *connected);
+
+/**
+ * Where they are ("192.0.2.1:4000"), while a link stands. Valid as long as the friend.
+ */
+subrosa_status subrosa_friend_address(const struct subrosa_friend *one, struct subrosa_text *address);
+
+/**
+ * When a link with them last came up or ended, if there was one, in milliseconds since 1970 UTC.
+ */
+subrosa_status subrosa_friend_last_seen(const struct subrosa_friend *one, uint64_t *time);
+
+/**
+ * How many messages wait for them.
+ */
+subrosa_status subrosa_friend_queued_messages(const struct subrosa_friend *one, uint64_t *count);
+
+/**
+ * What those count against the limit of the queue, in bytes.
+ */
+subrosa_status subrosa_friend_queued_bytes(const struct subrosa_friend *one, uint64_t *count);
+
+/**
+ * Since when we know them, in milliseconds since 1970 UTC.
+ */
+subrosa_status subrosa_friend_since(const struct subrosa_friend *one, uint64_t *time);
+
+/**
  * Ends the friendship with `person` on this side, at once: link, queue and shared secrets are gone, and messages that
  * waited end as refused. SUBROSA_NOT_A_FRIEND or SUBROSA_NOT_FOUND when there is none.
  */
 subrosa_status subrosa_friend_remove(const struct subrosa_node *node, const struct subrosa_person *person);
+
+/**
+ * Allows (1) or forbids (0) links with a friend. While they are forbidden, the friend learns no address of ours, and
+ * messages wait. SUBROSA_NOT_A_FRIEND for strangers.
+ */
+subrosa_status subrosa_friend_set_direct(const struct subrosa_node *node,
+                                         const struct subrosa_person *person,
+                                         int32_t direct);
+
+/**
+ * Gives a friend the name you call them by, at most 256 bytes; NULL takes it away. They never see it.
+ * SUBROSA_NOT_A_FRIEND for strangers, SUBROSA_TOO_LARGE.
+ */
+subrosa_status subrosa_friend_rename(const struct subrosa_node *node,
+                                     const struct subrosa_person *person,
+                                     const char *name);
+
+/**
+ * Blocks a person, friend or not: a friendship ends as by subrosa_friend_remove(), a request of theirs is gone, and
+ * from now on they get no answer, whatever invite they hold. Blocking twice is fine.
+ */
+subrosa_status subrosa_friend_block(const struct subrosa_node *node, const struct subrosa_person *person);
+
+/**
+ * Ends a block: the person is a stranger then, who may redeem an invite again. SUBROSA_NOT_FOUND when there is none.
+ */
+subrosa_status subrosa_friend_unblock(const struct subrosa_node *node, const struct subrosa_person *person);
+
+/**
+ * Writes the safety number of us and `person`, 60 digits with a zero at their end, into your buffer `digits`, which
+ * has room for `size` bytes: SUBROSA_SAFETY_NUMBER_SIZE is enough. Both of you see the same digits; compare them by
+ * voice or side by side, and if they match, each has the other's real identity.
+ */
+subrosa_status subrosa_friend_safety_number(const struct subrosa_node *node,
+                                            const struct subrosa_person *person,
+                                            char *digits,
+                                            size_t size);
 
 /**
  * Sends `len` bytes to a friend, or to somebody whose invite was redeemed. Returns when the message is on disk: from
@@ -1121,6 +1549,15 @@ subrosa_status subrosa_message_send(const struct subrosa_node *node,
                                     size_t len,
                                     const struct subrosa_send_options *options,
                                     struct subrosa_message_id *id);
+
+/**
+ * Says something for now only (typing, presence) to a friend with a link: at most SUBROSA_MAX_BODY bytes. It is not
+ * kept, may be lost, and comes as a transient event. SUBROSA_NO_WAY when there is no link.
+ */
+subrosa_status subrosa_message_send_transient(const struct subrosa_node *node,
+                                              const struct subrosa_person *person,
+                                              const uint8_t *body,
+                                              size_t len);
 
 /**
  * Takes a message back that was not transmitted yet: `*cancelled` is 1, and its delivery event says so; or 0 when it
@@ -1149,6 +1586,131 @@ subrosa_status subrosa_lane_skip(const struct subrosa_node *node, const struct s
  * from callbacks.
  */
 const char *subrosa_refusal_text(int32_t refusal);
+
+/**
+ * The history with a friend, also a removed one, the newest message first: at most `limit`, and never more than 1000,
+ * before row `before` (subrosa_message_row() of the last one seen); 0 is from the newest. SUBROSA_NOT_A_FRIEND for
+ * strangers.
+ *
+ * Free `*messages` with subrosa_messages_free().
+ */
+subrosa_status subrosa_message_list(const struct subrosa_node *node,
+                                    const struct subrosa_person *person,
+                                    int64_t before,
+                                    size_t limit,
+                                    struct subrosa_messages **messages);
+
+/**
+ * How many messages are in the list; 0 for NULL. May be called from callbacks.
+ */
+size_t subrosa_messages_len(const struct subrosa_messages *messages);
+
+/**
+ * The message at `index`, from 0; NULL beyond the end. It belongs to the list and ends with it. May be called from
+ * callbacks.
+ */
+const struct subrosa_message *subrosa_messages_at(const struct subrosa_messages *messages, size_t index);
+
+/**
+ * Frees the list, the messages in it, and all their getters gave. NULL is fine. May be called from callbacks.
+ */
+void subrosa_messages_free(struct subrosa_messages *messages);
+
+/**
+ * A message of ours or a friend's. SUBROSA_NOT_FOUND when there is none, or it was deleted.
+ *
+ * Free `*message` with subrosa_message_free().
+ */
+subrosa_status subrosa_message_get(const struct subrosa_node *node,
+                                   const struct subrosa_message_id *id,
+                                   struct subrosa_message **message);
+
+/**
+ * Frees a message that subrosa_message_get() gave, and all its getters gave; those of a list end with the list. NULL
+ * is fine. May be called from callbacks.
+ */
+void subrosa_message_free(struct subrosa_message *message);
+
+/**
+ * Which message it is.
+ */
+subrosa_status subrosa_message_get_id(const struct subrosa_message *message, struct subrosa_message_id *id);
+
+/**
+ * With whom.
+ */
+subrosa_status subrosa_message_person(const struct subrosa_message *message, struct subrosa_person *person);
+
+/**
+ * Its place in the history, for subrosa_message_list(): above 0, and larger for those that came later.
+ */
+subrosa_status subrosa_message_row(const struct subrosa_message *message, int64_t *row);
+
+/**
+ * Who wrote it: 1 the friend, 0 we.
+ */
+subrosa_status subrosa_message_incoming(const struct subrosa_message *message, int32_t *incoming);
+
+/**
+ * The lane it goes by.
+ */
+subrosa_status subrosa_message_lane(const struct subrosa_message *message, uint32_t *lane);
+
+/**
+ * The body: whatever was sent, so check it. Valid as long as the message.
+ */
+subrosa_status subrosa_message_body(const struct subrosa_message *message, struct subrosa_bytes *body);
+
+/**
+ * What the body is, if the sender said so. Valid as long as the message.
+ */
+subrosa_status subrosa_message_content_type(const struct subrosa_message *message, struct subrosa_text *content_type);
+
+/**
+ * The message that it answers, if it does.
+ */
+subrosa_status subrosa_message_reply_to(const struct subrosa_message *message, struct subrosa_message_id *id);
+
+/**
+ * When it was sent, by the clock of the sender, in milliseconds since 1970 UTC.
+ */
+subrosa_status subrosa_message_sent(const struct subrosa_message *message, uint64_t *time);
+
+/**
+ * When a friend's message came, by our clock, in milliseconds since 1970 UTC; ours have none.
+ */
+subrosa_status subrosa_message_received(const struct subrosa_message *message, uint64_t *time);
+
+/**
+ * What became of it: a SUBROSA_DELIVERY_ number, or -1 for a state this version of the interface has no number for.
+ */
+subrosa_status subrosa_message_state(const struct subrosa_message *message, int32_t *state);
+
+/**
+ * Why it was refused, if it was: a SUBROSA_REFUSAL_ number. subrosa_refusal_text() has it in words.
+ */
+subrosa_status subrosa_message_refusal(const struct subrosa_message *message, int32_t *refusal);
+
+/**
+ * Whether you have acked the event of a friend's message: 1 or 0. Of ours it says nothing.
+ */
+subrosa_status subrosa_message_acked(const struct subrosa_message *message, int32_t *acked);
+
+/**
+ * Deletes a message from this store for good, ours or a friend's; the other side keeps its own. One that was not acked
+ * counts as acked. SUBROSA_NOT_FOUND; SUBROSA_WRONG_STATE for one that still waits to be sent: cancel it first.
+ */
+subrosa_status subrosa_message_delete(const struct subrosa_node *node,
+                                      const struct subrosa_message_id *id);
+
+/**
+ * Deletes the history with a friend, also a removed one, from this store for good, but for messages that still wait to
+ * be sent. `*deleted` is how many; it may be NULL. Takes several writes to disk when there are many.
+ * SUBROSA_NOT_A_FRIEND for strangers.
+ */
+subrosa_status subrosa_conversation_delete(const struct subrosa_node *node,
+                                           const struct subrosa_person *person,
+                                           uint64_t *deleted);
 
 /**
  * The SUBROSA_EVENT_ number of an event; 0 for NULL, and for an event this version of the interface has no number for.

@@ -1,6 +1,7 @@
 //! What every entry from C runs inside: panics are caught, errors become a number and a text, and a callback cannot
 //! call back in. What the numbers mean is in `status.rs`.
 
+use crate::handle::{fork_error, forked};
 use crate::status::{SUBROSA_INTERNAL, SUBROSA_OK, subrosa_status};
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char};
@@ -19,6 +20,9 @@ thread_local! {
 /// panics; the text of every failure is kept for [`last_error`].
 pub(crate) fn status(body: impl FnOnce() -> Result<()>) -> subrosa_status {
     let guarded = || {
+        if forked() {
+            return Err(fork_error());
+        }
         if in_callback() {
             return Err(Error::new(
                 ErrorKind::FromCallback,

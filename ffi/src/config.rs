@@ -8,7 +8,7 @@ use crate::status::subrosa_status;
 use std::ffi::c_char;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use subrosa::{Config, Error, ErrorKind, Preset, Result, Secret32, StoreKey};
+use subrosa::{Config, Error, ErrorKind, Identity, Preset, Result, Secret32, StoreKey};
 
 /// A computer: any free port on all addresses.
 pub const SUBROSA_PRESET_DESKTOP: i32 = 1;
@@ -45,7 +45,7 @@ pub struct subrosa_config {
     _private: [u8; 0],
 }
 
-handle!(subrosa_config, Builder, Boxed);
+handle!(subrosa_config, Builder);
 
 /// A config whose key comes later.
 pub struct Builder(Mutex<State>);
@@ -114,7 +114,7 @@ pub unsafe extern "C" fn subrosa_config_set_key(
 ) -> subrosa_status {
     boundary::status(|| {
         // SAFETY: the caller keeps the rules of the header.
-        let (config, key) = unsafe { (handle::borrow(config)?, handle::bytes(key, len, "key")?) };
+        let (config, key) = unsafe { (handle::get(config)?, handle::bytes(key, len, "key")?) };
         let key = Secret32::from_slice(key)?;
         config.lock().key = Some(StoreKey::Raw(key));
         Ok(())
@@ -130,7 +130,7 @@ pub unsafe extern "C" fn subrosa_config_set_passphrase(
 ) -> subrosa_status {
     boundary::status(|| {
         // SAFETY: the caller keeps the rules of the header.
-        let (config, words) = unsafe { (handle::borrow(config)?, handle::text(passphrase, "passphrase")?) };
+        let (config, words) = unsafe { (handle::get(config)?, handle::text(passphrase, "passphrase")?) };
         if words.is_empty() {
             return Err(Error::invalid("the passphrase is empty"));
         }
@@ -147,12 +147,10 @@ pub unsafe extern "C" fn subrosa_config_set_identity(
     identity: *const subrosa_identity,
 ) -> subrosa_status {
     boundary::status(|| {
-        // SAFETY: the caller keeps the rules of the header.
-        let config = unsafe { handle::borrow(config) }?;
+        let config = handle::get(config)?;
         let identity = match identity.is_null() {
             true => None,
-            // SAFETY: as above.
-            false => Some(unsafe { handle::borrow(identity) }?.clone()),
+            false => Some(Identity::clone(&*handle::get(identity)?)),
         };
         config.lock().config.identity = identity;
         Ok(())
@@ -170,7 +168,7 @@ pub unsafe extern "C" fn subrosa_config_set_bind(
     boundary::status(|| {
         // SAFETY: the caller keeps the rules of the header.
         let (config, list) =
-            unsafe { (handle::borrow(config)?, handle::addresses(addresses, count, "addresses")?) };
+            unsafe { (handle::get(config)?, handle::addresses(addresses, count, "addresses")?) };
         config.lock().config.bind = list;
         Ok(())
     })
@@ -187,7 +185,7 @@ pub unsafe extern "C" fn subrosa_config_set_advertise(
     boundary::status(|| {
         // SAFETY: the caller keeps the rules of the header.
         let (config, list) =
-            unsafe { (handle::borrow(config)?, handle::addresses(addresses, count, "addresses")?) };
+            unsafe { (handle::get(config)?, handle::addresses(addresses, count, "addresses")?) };
         config.lock().config.advertise = list;
         Ok(())
     })
@@ -202,8 +200,8 @@ pub unsafe extern "C" fn subrosa_config_set_number(
     value: u64,
 ) -> subrosa_status {
     boundary::status(|| {
-        // SAFETY: the caller keeps the rules of the header.
-        let mut state = unsafe { handle::borrow(config) }?.lock();
+        let builder = handle::get(config)?;
+        let mut state = builder.lock();
         let config = &mut state.config;
         match number {
             SUBROSA_CONFIG_DIRECT => config.direct = yes_or_no(value)?,
@@ -229,8 +227,7 @@ pub unsafe extern "C" fn subrosa_config_set_number(
 /// Frees it and wipes its secrets. NULL is fine. May be called from callbacks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn subrosa_config_free(config: *mut subrosa_config) {
-    // SAFETY: the caller keeps the rules of the header.
-    boundary::value((), || unsafe { handle::free(config) });
+    boundary::value((), || drop(handle::take(config)));
 }
 
 fn yes_or_no(value: u64) -> Result<bool> {

@@ -8,12 +8,10 @@ use crate::boundary;
 use crate::bytes::{
     Text, subrosa_bytes, subrosa_invite_id, subrosa_message_id, subrosa_person, subrosa_text,
 };
-use crate::handle::{self, handle};
+use crate::handle::{self, Field, field, handle};
 use crate::message::refusal_number;
 use crate::status::subrosa_status;
-use subrosa::{
-    DeliveryState, Error, ErrorKind, Event, EventKind, FriendChange, FullWhat, Refusal, Result, Way,
-};
+use subrosa::{DeliveryState, Event, EventKind, FriendChange, FullWhat, Refusal, Way};
 
 /// Durable. A friend's message: person, message_id, body, lane, sent, received, way; and if the sender said so
 /// content_type, reply_to.
@@ -91,7 +89,7 @@ pub struct subrosa_event {
     _private: [u8; 0],
 }
 
-handle!(subrosa_event, EventBox, Boxed);
+handle!(subrosa_event, EventBox);
 
 /// An event, its texts ready for C.
 pub struct EventBox {
@@ -129,8 +127,7 @@ impl EventBox {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn subrosa_event_kind(event: *const subrosa_event) -> i32 {
     boundary::value(0, || {
-        // SAFETY: the caller keeps the rules of the header.
-        let Ok(event) = (unsafe { handle::borrow(event) }) else { return 0 };
+        let Ok(event) = handle::get(event) else { return 0 };
         match &event.event.kind {
             EventKind::Message(_) => SUBROSA_EVENT_MESSAGE,
             EventKind::Delivery { .. } => SUBROSA_EVENT_DELIVERY,
@@ -156,8 +153,7 @@ pub unsafe extern "C" fn subrosa_event_kind(event: *const subrosa_event) -> i32 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn subrosa_event_id(event: *const subrosa_event) -> i64 {
     boundary::value(0, || {
-        // SAFETY: the caller keeps the rules of the header.
-        let Ok(event) = (unsafe { handle::borrow(event) }) else { return 0 };
+        let Ok(event) = handle::get(event) else { return 0 };
         event.event.id.map_or(0, |id| id.0)
     })
 }
@@ -165,40 +161,7 @@ pub unsafe extern "C" fn subrosa_event_id(event: *const subrosa_event) -> i64 {
 /// Frees the event and all its getters gave. It does not ack it. NULL is fine. May be called from callbacks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn subrosa_event_free(event: *mut subrosa_event) {
-    // SAFETY: the caller keeps the rules of the header.
-    boundary::value((), || unsafe { handle::free(event) });
-}
-
-/// What a getter finds.
-enum Field<T> {
-    Here(T),
-    /// Events of this kind can have it, and this one has not.
-    Missing,
-    /// Events of this kind never have it.
-    Never,
-}
-
-impl<T> From<Option<T>> for Field<T> {
-    fn from(value: Option<T>) -> Field<T> {
-        value.map_or(Field::Missing, Field::Here)
-    }
-}
-
-/// Finds a field and hands it out.
-unsafe fn get<T>(
-    event: *const subrosa_event,
-    out: *mut T,
-    what: &str,
-    find: impl FnOnce(&EventBox) -> Field<T>,
-) -> Result<()> {
-    // SAFETY: the caller keeps the rules of the header.
-    let (event, out) = unsafe { (handle::borrow(event)?, handle::out(out, what)?) };
-    match find(event) {
-        Field::Here(value) => out.write(value),
-        Field::Missing => return Err(Error::new(ErrorKind::NotFound, format!("this event has no {what}"))),
-        Field::Never => return Err(Error::invalid(format!("events of this kind have no {what}"))),
-    }
-    Ok(())
+    boundary::value((), || drop(handle::take(event)));
 }
 
 /// The person it is about.
@@ -221,7 +184,7 @@ pub unsafe extern "C" fn subrosa_event_person(
         _ => Field::Never,
     };
     // SAFETY: the caller keeps the rules of the header.
-    boundary::status(|| unsafe { get(event, person, "person", find) })
+    boundary::status(|| unsafe { field(event, person, "person", find) })
 }
 
 /// The message it is about: of message, delivery and lane_stopped events.
@@ -237,7 +200,7 @@ pub unsafe extern "C" fn subrosa_event_message_id(
         _ => Field::Never,
     };
     // SAFETY: the caller keeps the rules of the header.
-    boundary::status(|| unsafe { get(event, id, "message_id", find) })
+    boundary::status(|| unsafe { field(event, id, "message_id", find) })
 }
 
 /// The message that a message answers, if it does.
@@ -251,7 +214,7 @@ pub unsafe extern "C" fn subrosa_event_reply_to(
         _ => Field::Never,
     };
     // SAFETY: the caller keeps the rules of the header.
-    boundary::status(|| unsafe { get(event, id, "reply_to", find) })
+    boundary::status(|| unsafe { field(event, id, "reply_to", find) })
 }
 
 /// The invite of invite_reused and invite_expired events.
@@ -267,7 +230,7 @@ pub unsafe extern "C" fn subrosa_event_invite_id(
         _ => Field::Never,
     };
     // SAFETY: the caller keeps the rules of the header.
-    boundary::status(|| unsafe { get(event, id, "invite_id", find) })
+    boundary::status(|| unsafe { field(event, id, "invite_id", find) })
 }
 
 /// The body of message and transient events: whatever the friend sent, so check it. Valid until subrosa_event_free().
@@ -282,7 +245,7 @@ pub unsafe extern "C" fn subrosa_event_body(
         _ => Field::Never,
     };
     // SAFETY: the caller keeps the rules of the header.
-    boundary::status(|| unsafe { get(event, body, "body", find) })
+    boundary::status(|| unsafe { field(event, body, "body", find) })
 }
 
 /// The greeting of a request, what happened in a fault event, the address ("192.0.2.1:4000") in a link event. Valid
@@ -299,7 +262,7 @@ pub unsafe extern "C" fn subrosa_event_text(
         _ => Field::Never,
     };
     // SAFETY: the caller keeps the rules of the header.
-    boundary::status(|| unsafe { get(event, text, "text", find) })
+    boundary::status(|| unsafe { field(event, text, "text", find) })
 }
 
 /// The label of our invite, if it has one: of request, invite_reused and invite_expired events. Valid until
@@ -317,7 +280,7 @@ pub unsafe extern "C" fn subrosa_event_label(
         _ => Field::Never,
     };
     // SAFETY: the caller keeps the rules of the header.
-    boundary::status(|| unsafe { get(event, label, "label", find) })
+    boundary::status(|| unsafe { field(event, label, "label", find) })
 }
 
 /// What the body of a message is, if the sender said so. Valid until subrosa_event_free().
@@ -331,7 +294,7 @@ pub unsafe extern "C" fn subrosa_event_content_type(
         _ => Field::Never,
     };
     // SAFETY: the caller keeps the rules of the header.
-    boundary::status(|| unsafe { get(event, content_type, "content_type", find) })
+    boundary::status(|| unsafe { field(event, content_type, "content_type", find) })
 }
 
 /// The lane of message and lane_stopped events.
@@ -343,7 +306,7 @@ pub unsafe extern "C" fn subrosa_event_lane(event: *const subrosa_event, lane: *
         _ => Field::Never,
     };
     // SAFETY: the caller keeps the rules of the header.
-    boundary::status(|| unsafe { get(event, lane, "lane", find) })
+    boundary::status(|| unsafe { field(event, lane, "lane", find) })
 }
 
 /// When a message was sent, by the clock of the sender, in milliseconds since 1970 UTC.
@@ -354,7 +317,7 @@ pub unsafe extern "C" fn subrosa_event_sent(event: *const subrosa_event, time: *
         _ => Field::Never,
     };
     // SAFETY: the caller keeps the rules of the header.
-    boundary::status(|| unsafe { get(event, time, "sent", find) })
+    boundary::status(|| unsafe { field(event, time, "sent", find) })
 }
 
 /// When a message came, by our clock, in milliseconds since 1970 UTC.
@@ -368,7 +331,7 @@ pub unsafe extern "C" fn subrosa_event_received(
         _ => Field::Never,
     };
     // SAFETY: the caller keeps the rules of the header.
-    boundary::status(|| unsafe { get(event, time, "received", find) })
+    boundary::status(|| unsafe { field(event, time, "received", find) })
 }
 
 /// How a message came: a SUBROSA_WAY_ number, or 0 for a way this version of the interface has no number for.
@@ -382,7 +345,7 @@ pub unsafe extern "C" fn subrosa_event_way(event: *const subrosa_event, way: *mu
         _ => Field::Never,
     };
     // SAFETY: the caller keeps the rules of the header.
-    boundary::status(|| unsafe { get(event, way, "way", find) })
+    boundary::status(|| unsafe { field(event, way, "way", find) })
 }
 
 /// What became of it: a SUBROSA_DELIVERY_, SUBROSA_FRIEND_ or SUBROSA_LINK_ number, by the kind of the event, or 1 and
@@ -414,7 +377,7 @@ pub unsafe extern "C" fn subrosa_event_state(event: *const subrosa_event, state:
         })
     };
     // SAFETY: the caller keeps the rules of the header.
-    boundary::status(|| unsafe { get(event, state, "state", find) })
+    boundary::status(|| unsafe { field(event, state, "state", find) })
 }
 
 /// Why a message was refused: a SUBROSA_REFUSAL_ number, of lane_stopped events and of deliveries that ended refused.
@@ -432,7 +395,7 @@ pub unsafe extern "C" fn subrosa_event_refusal(
         _ => Field::Never,
     };
     // SAFETY: the caller keeps the rules of the header.
-    boundary::status(|| unsafe { get(event, refusal, "refusal", find) })
+    boundary::status(|| unsafe { field(event, refusal, "refusal", find) })
 }
 
 /// What is full: a SUBROSA_FULL_ number, or 0 for something this version of the interface has no number for.
@@ -445,7 +408,7 @@ pub unsafe extern "C" fn subrosa_event_what(event: *const subrosa_event, what: *
         _ => Field::Never,
     };
     // SAFETY: the caller keeps the rules of the header.
-    boundary::status(|| unsafe { get(event, what, "what", find) })
+    boundary::status(|| unsafe { field(event, what, "what", find) })
 }
 
 /// The offset of a clock event, in milliseconds, ours minus theirs; how many events were lost, in a dropped event.
@@ -460,7 +423,7 @@ pub unsafe extern "C" fn subrosa_event_number(
         _ => Field::Never,
     };
     // SAFETY: the caller keeps the rules of the header.
-    boundary::status(|| unsafe { get(event, number, "number", find) })
+    boundary::status(|| unsafe { field(event, number, "number", find) })
 }
 
 #[cfg(test)]

@@ -1,91 +1,136 @@
-//! Pointers that cross the boundary, and nothing else does it: borrowing and giving away handles, reading arguments,
-//! writing results. What the handles hold is in the files of their nouns.
+//! What crosses the boundary besides numbers, and nothing else does it: making, looking up and freeing handles,
+//! reading arguments, writing results. What the handles hold is in the files of their nouns.
 //!
 //! Every `unsafe fn` here asks the same of its caller: that the pointer, unless null, is what the first page of the
-//! header demands (a live handle of this library, or memory of the stated size), for as long as the call runs.
+//! header demands (memory of the stated size), for as long as the call runs. Handles ask nothing: they are looked up.
 
+mod fork;
+mod table;
+
+pub(crate) use fork::{error as fork_error, forked};
+
+use std::any::Any;
 use std::ffi::{CStr, c_char, c_void};
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
+use std::ptr::without_provenance_mut;
 use std::sync::Arc;
 use subrosa::{Error, ErrorKind, Result};
+use table::{HANDLES, Value};
 
-/// The handle is a box: one owner, freed once.
-pub(crate) struct Boxed;
-/// The handle is one count of an `Arc`: calls that run keep what it names alive.
-pub(crate) struct Shared;
-
-/// An opaque type of C and the type behind it. One ownership per handle, so that the compiler refuses to free it the
-/// wrong way.
+/// An opaque type of C and the type behind it.
 pub(crate) trait Handle {
-    /// What the pointer really points to.
-    type Inner;
-    /// [`Boxed`] or [`Shared`].
-    type Ownership;
+    /// What the handle stands for.
+    type Inner: Any + Send + Sync;
     /// For error texts.
     const NAME: &'static str;
 }
 
-/// Declares the opaque type of a noun.
+/// Says what stands behind the opaque type of a noun.
 macro_rules! handle {
-    ($(#[$doc:meta])* $name:ident, $inner:ty, $ownership:ident) => {
+    ($name:ident, $inner:ty) => {
         impl crate::handle::Handle for $name {
             type Inner = $inner;
-            type Ownership = crate::handle::$ownership;
             const NAME: &'static str = stringify!($name);
         }
     };
 }
 pub(crate) use handle;
 
+/// A list: the handles of its rows, which end with it.
+pub(crate) struct List<C> {
+    rows: Vec<usize>,
+    kind: PhantomData<fn() -> C>,
+}
+
 fn null(what: &str) -> Error {
     Error::new(ErrorKind::NullOrClosed, format!("{what} is NULL"))
 }
 
-/// Hands a value to C, which frees it by [`free`].
-pub(crate) fn give<C: Handle<Ownership = Boxed>>(value: C::Inner) -> *mut C {
-    Box::into_raw(Box::new(value)).cast()
+/// Hands a value to C, which frees it by [`take`].
+pub(crate) fn give<C: Handle>(value: C::Inner) -> *mut C {
+    fork::watch();
+    without_provenance_mut(HANDLES.insert(Arc::new(value)))
 }
 
-/// Looks at what C owns.
-pub(crate) unsafe fn borrow<'a, C: Handle<Ownership = Boxed>>(handle: *const C) -> Result<&'a C::Inner> {
-    // SAFETY: the caller vouches for a live handle, which `give` made of a box of this type.
-    unsafe { handle.cast::<C::Inner>().as_ref() }.ok_or_else(|| null(C::NAME))
+/// Hands a list to C, which frees it by [`take`]; its rows cannot be freed by themselves.
+pub(crate) fn give_list<L: Handle<Inner = List<C>>, C: Handle + 'static>(rows: Vec<C::Inner>) -> *mut L {
+    fork::watch();
+    let rows = rows.into_iter().map(|row| Arc::new(row) as Value).collect();
+    let list = HANDLES.insert_list(rows, |rows| Arc::new(List::<C> { rows, kind: PhantomData }));
+    without_provenance_mut(list)
 }
 
-/// Takes back what `give` gave. Null is nothing.
-pub(crate) unsafe fn free<C: Handle<Ownership = Boxed>>(handle: *mut C) {
-    if !handle.is_null() {
-        // SAFETY: the caller vouches for a live handle, which `give` made of a box of this type, and gives it up.
-        drop(unsafe { Box::from_raw(handle.cast::<C::Inner>()) });
-    }
-}
-
-/// Hands one count to C, which gives it back by [`take_share`].
-pub(crate) fn give_share<C: Handle<Ownership = Shared>>(value: Arc<C::Inner>) -> *mut C {
-    Arc::into_raw(value).cast_mut().cast()
-}
-
-/// A count of our own of what C holds.
-pub(crate) unsafe fn share<C: Handle<Ownership = Shared>>(handle: *const C) -> Result<Arc<C::Inner>> {
+/// What a handle stands for. Stays there for as long as the call needs it, also when the handle is freed meanwhile.
+pub(crate) fn get<C: Handle>(handle: *const C) -> Result<Arc<C::Inner>> {
     if handle.is_null() {
         return Err(null(C::NAME));
     }
-    // SAFETY: the caller vouches for a live handle, which `give_share` made of an `Arc` of this type; the count
-    // added is the one that is returned.
-    unsafe {
-        Arc::increment_strong_count(handle.cast::<C::Inner>());
-        Ok(Arc::from_raw(handle.cast::<C::Inner>()))
+    if forked() {
+        // Its lock may be held by a thread that is not here.
+        return Err(fork::error());
+    }
+    let Some(value) = HANDLES.get(handle.addr()) else {
+        return Err(Error::new(ErrorKind::NullOrClosed, format!("this {} was freed already", C::NAME)));
+    };
+    value.downcast().map_err(|_| Error::invalid(format!("this is a handle, but no {}", C::NAME)))
+}
+
+/// Takes a handle back from C. None for null and for what cannot be freed (again), which is logged.
+pub(crate) fn take<C: Handle>(handle: *mut C) -> Option<Arc<C::Inner>> {
+    if handle.is_null() || forked() {
+        return None;
+    }
+    let value = HANDLES.remove(handle.addr());
+    if value.is_none() {
+        log::error!("a {} was freed that is none, is part of a list, or was freed before", C::NAME);
+    }
+    value
+}
+
+/// How many rows a list has: 0 for null, and for a list that was freed.
+pub(crate) fn len<L: Handle<Inner = List<C>>, C: Handle + 'static>(list: *const L) -> usize {
+    get(list).map_or(0, |list| list.rows.len())
+}
+
+/// A row of a list; null beyond its end.
+pub(crate) fn at<L: Handle<Inner = List<C>>, C: Handle + 'static>(list: *const L, index: usize) -> *const C {
+    let row = get(list).ok().and_then(|list| list.rows.get(index).copied());
+    row.map_or(std::ptr::null(), |row| without_provenance_mut::<C>(row).cast_const())
+}
+
+/// What a getter finds.
+pub(crate) enum Field<T> {
+    Here(T),
+    /// It could have this, and has not.
+    Missing,
+    /// Its kind never has this.
+    Never,
+}
+
+impl<T> From<Option<T>> for Field<T> {
+    fn from(value: Option<T>) -> Field<T> {
+        value.map_or(Field::Missing, Field::Here)
     }
 }
 
-/// Takes back the count that C holds. Null is nothing.
-pub(crate) unsafe fn take_share<C: Handle<Ownership = Shared>>(handle: *mut C) -> Option<Arc<C::Inner>> {
-    if handle.is_null() {
-        return None;
+/// Finds a field and hands it out.
+pub(crate) unsafe fn field<C: Handle, T>(
+    handle: *const C,
+    to: *mut T,
+    what: &str,
+    find: impl FnOnce(&C::Inner) -> Field<T>,
+) -> Result<()> {
+    // SAFETY: the caller keeps the rules of the header.
+    let (value, to) = (get(handle)?, unsafe { out(to, what) }?);
+    let noun = C::NAME.trim_start_matches("subrosa_");
+    match find(&value) {
+        Field::Here(found) => to.write(found),
+        Field::Missing => return Err(Error::new(ErrorKind::NotFound, format!("this {noun} has no {what}"))),
+        Field::Never => return Err(Error::invalid(format!("{noun}s of this kind have no {what}"))),
     }
-    // SAFETY: the caller vouches for a live handle, which `give_share` made, and gives it up.
-    Some(unsafe { Arc::from_raw(handle.cast::<C::Inner>()) })
+    Ok(())
 }
 
 /// Where a result goes. Written at most once, on success only.

@@ -13,7 +13,7 @@ pub struct subrosa_identity {
     _private: [u8; 0],
 }
 
-handle!(subrosa_identity, Identity, Boxed);
+handle!(subrosa_identity, Identity);
 
 /// Makes a new identity from the randomness of the system. Only needed if you want to hold the secret yourself: a node
 /// whose config has no identity makes one when it makes its store, and keeps it there.
@@ -59,7 +59,7 @@ pub unsafe extern "C" fn subrosa_identity_secret(
     boundary::status(|| {
         // SAFETY: the caller keeps the rules of the header.
         unsafe {
-            let bytes = handle::borrow(identity)?.secret();
+            let bytes = handle::get(identity)?.secret();
             handle::fill(secret, len, bytes.as_bytes(), "secret")
         }
     })
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn subrosa_identity_person(
 ) -> subrosa_status {
     boundary::status(|| {
         // SAFETY: the caller keeps the rules of the header.
-        let (identity, out) = unsafe { (handle::borrow(identity)?, handle::out(person, "person")?) };
+        let (identity, out) = unsafe { (handle::get(identity)?, handle::out(person, "person")?) };
         out.write(identity.person().into());
         Ok(())
     })
@@ -82,8 +82,7 @@ pub unsafe extern "C" fn subrosa_identity_person(
 /// Frees and wipes it. NULL is fine. May be called from callbacks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn subrosa_identity_free(identity: *mut subrosa_identity) {
-    // SAFETY: the caller keeps the rules of the header.
-    boundary::value((), || unsafe { handle::free(identity) });
+    boundary::value((), || drop(handle::take(identity)));
 }
 
 /// Writes the text form of `person` ("subrosa1...", with a zero at its end) into your buffer `text`, which has room

@@ -1,28 +1,66 @@
-//! Invites: making, showing and revoking ours, redeeming those of others. Requests that come from them are in
-//! `friend.rs`.
+//! Invites: making, showing, listing and revoking ours, redeeming those of others. Requests that come from them are
+//! in `request.rs`.
 
 use crate::boundary;
 use crate::bytes::{Text, subrosa_invite_id, subrosa_person, subrosa_text};
-use crate::handle::{self, Options, handle};
+use crate::handle::{self, Field, List, Options, field, handle};
 use crate::node::subrosa_node;
 use crate::status::subrosa_status;
 use std::ffi::c_char;
 use std::ptr::null;
 use std::time::Duration;
-use subrosa::{Error, InviteId, InviteOptions, NewInvite, RedeemOptions, Timestamp, wait};
+use subrosa::{
+    Error, InviteId, InviteInfo, InviteOptions, InviteState, NewInvite, RedeemOptions, Timestamp, wait,
+};
 
-/// An invite that was just made. Never changes; any thread may use it; subrosa_invite_free() wipes it.
+/// State of an invite: it can be redeemed.
+pub const SUBROSA_INVITE_OPEN: i32 = 1;
+/// State of an invite: somebody redeemed it.
+pub const SUBROSA_INVITE_SPENT: i32 = 2;
+/// State of an invite: you took it back.
+pub const SUBROSA_INVITE_REVOKED: i32 = 3;
+/// State of an invite: its time ran out.
+pub const SUBROSA_INVITE_EXPIRED: i32 = 4;
+
+/// An invite of ours, as it stood when it was made or listed. Never changes; any thread may use it; freeing it wipes
+/// its text.
 pub struct subrosa_invite {
     _private: [u8; 0],
 }
 
-handle!(subrosa_invite, InviteBox, Boxed);
+handle!(subrosa_invite, InviteBox);
 
-/// An invite, its text ready for C.
+/// A list of invites. Never changes; any thread may use it; subrosa_invites_free() wipes the texts.
+pub struct subrosa_invites {
+    _private: [u8; 0],
+}
+
+handle!(subrosa_invites, List<subrosa_invite>);
+
+/// An invite, its texts ready for C.
 pub struct InviteBox {
     id: InviteId,
     text: Text,
+    label: Option<Text>,
+    created: Timestamp,
     expires: Timestamp,
+    auto_accept: bool,
+    state: InviteState,
+}
+
+impl From<InviteInfo> for InviteBox {
+    fn from(mut info: InviteInfo) -> InviteBox {
+        let text = zeroize::Zeroizing::new(std::mem::take(&mut info.text));
+        InviteBox {
+            id: info.id,
+            text: Text::new(&text),
+            label: info.label.as_deref().map(Text::new),
+            created: info.created,
+            expires: info.expires,
+            auto_accept: info.auto_accept,
+            state: info.state,
+        }
+    }
 }
 
 impl Drop for InviteBox {
@@ -102,7 +140,7 @@ pub unsafe extern "C" fn subrosa_invite_create(
     boundary::status(|| {
         // SAFETY: the caller keeps the rules of the header.
         let (node, given, out) =
-            unsafe { (handle::share(node)?, handle::options(options)?, handle::out(invite, "invite")?) };
+            unsafe { (handle::get(node)?, handle::options(options)?, handle::out(invite, "invite")?) };
         // SAFETY: as above.
         let (label, hints) = unsafe {
             (
@@ -121,25 +159,72 @@ pub unsafe extern "C" fn subrosa_invite_create(
             (1, 0) => true,
             _ => return Err(Error::invalid("auto_accept is 0 or 1, and reserved is 0")),
         };
+        let InviteOptions { expires_in, auto_accept, .. } = options;
+        let label = options.label.as_deref().map(Text::new);
         let NewInvite { id, text, expires } = wait(node.node.invite_create(options))?;
         let text = zeroize::Zeroizing::new(text);
-        out.write(handle::give(InviteBox { id, text: Text::new(&text), expires }));
+        out.write(handle::give(InviteBox {
+            id,
+            text: Text::new(&text),
+            label,
+            created: expires.before(expires_in),
+            expires,
+            auto_accept,
+            state: InviteState::Open,
+        }));
         Ok(())
     })
 }
 
-/// The text to hand over, "subrosa:...", valid until subrosa_invite_free(). Whoever has it first can redeem it.
+/// The invites of this node, the oldest first: those that are open, and what is remembered of the others; never more
+/// than 256 in all.
+///
+/// Free `*invites` with subrosa_invites_free(); the invites themselves stay as they are.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn subrosa_invite_list(
+    node: *const subrosa_node,
+    invites: *mut *mut subrosa_invites,
+) -> subrosa_status {
+    boundary::status(|| {
+        // SAFETY: the caller keeps the rules of the header.
+        let (node, out) = (handle::get(node)?, unsafe { handle::out(invites, "invites") }?);
+        let all = wait(node.node.invite_list())?;
+        out.write(handle::give_list(all.into_iter().map(Into::into).collect()));
+        Ok(())
+    })
+}
+
+/// How many invites are in the list; 0 for NULL. May be called from callbacks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn subrosa_invites_len(invites: *const subrosa_invites) -> usize {
+    boundary::value(0, || handle::len(invites))
+}
+
+/// The invite at `index`, from 0; NULL beyond the end. It belongs to the list and ends with it. May be called from
+/// callbacks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn subrosa_invites_at(
+    invites: *const subrosa_invites,
+    index: usize,
+) -> *const subrosa_invite {
+    boundary::value(std::ptr::null(), || handle::at(invites, index))
+}
+
+/// Frees the list and the invites in it, and wipes their texts. NULL is fine. May be called from callbacks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn subrosa_invites_free(invites: *mut subrosa_invites) {
+    boundary::value((), || drop(handle::take(invites)));
+}
+
+/// The text to hand over, "subrosa:...". Whoever has it first can redeem it. Valid as long as the invite's handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn subrosa_invite_text(
     invite: *const subrosa_invite,
     text: *mut subrosa_text,
 ) -> subrosa_status {
-    boundary::status(|| {
-        // SAFETY: the caller keeps the rules of the header.
-        let (invite, out) = unsafe { (handle::borrow(invite)?, handle::out(text, "text")?) };
-        out.write(invite.text.view());
-        Ok(())
-    })
+    let find = |invite: &InviteBox| Field::Here(invite.text.view());
+    // SAFETY: the caller keeps the rules of the header.
+    boundary::status(|| unsafe { field(invite, text, "text", find) })
 }
 
 /// The name of the invite, as events and subrosa_invite_revoke() know it.
@@ -148,12 +233,31 @@ pub unsafe extern "C" fn subrosa_invite_get_id(
     invite: *const subrosa_invite,
     id: *mut subrosa_invite_id,
 ) -> subrosa_status {
-    boundary::status(|| {
-        // SAFETY: the caller keeps the rules of the header.
-        let (invite, out) = unsafe { (handle::borrow(invite)?, handle::out(id, "id")?) };
-        out.write(invite.id.into());
-        Ok(())
-    })
+    let find = |invite: &InviteBox| Field::Here(invite.id.into());
+    // SAFETY: the caller keeps the rules of the header.
+    boundary::status(|| unsafe { field(invite, id, "id", find) })
+}
+
+/// Your note, if there is one. Valid as long as the invite's handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn subrosa_invite_label(
+    invite: *const subrosa_invite,
+    label: *mut subrosa_text,
+) -> subrosa_status {
+    let find = |invite: &InviteBox| invite.label.as_ref().map(Text::view).into();
+    // SAFETY: the caller keeps the rules of the header.
+    boundary::status(|| unsafe { field(invite, label, "label", find) })
+}
+
+/// When it was made, in milliseconds since 1970 UTC.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn subrosa_invite_created(
+    invite: *const subrosa_invite,
+    time: *mut u64,
+) -> subrosa_status {
+    let find = |invite: &InviteBox| Field::Here(invite.created.as_millis());
+    // SAFETY: the caller keeps the rules of the header.
+    boundary::status(|| unsafe { field(invite, time, "created", find) })
 }
 
 /// When it ends, in milliseconds since 1970 UTC.
@@ -162,19 +266,60 @@ pub unsafe extern "C" fn subrosa_invite_expires(
     invite: *const subrosa_invite,
     time: *mut u64,
 ) -> subrosa_status {
-    boundary::status(|| {
-        // SAFETY: the caller keeps the rules of the header.
-        let (invite, out) = unsafe { (handle::borrow(invite)?, handle::out(time, "time")?) };
-        out.write(invite.expires.as_millis());
-        Ok(())
-    })
+    let find = |invite: &InviteBox| Field::Here(invite.expires.as_millis());
+    // SAFETY: the caller keeps the rules of the header.
+    boundary::status(|| unsafe { field(invite, time, "expires", find) })
 }
 
-/// Frees the handle and wipes the text. NULL is fine. May be called from callbacks.
+/// Whether the first to redeem it is a friend at once: 1 or 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn subrosa_invite_auto_accept(
+    invite: *const subrosa_invite,
+    auto_accept: *mut i32,
+) -> subrosa_status {
+    let find = |invite: &InviteBox| Field::Here(invite.auto_accept.into());
+    // SAFETY: the caller keeps the rules of the header.
+    boundary::status(|| unsafe { field(invite, auto_accept, "auto_accept", find) })
+}
+
+/// What became of it: a SUBROSA_INVITE_ number, or -1 for a state this version of the interface has no number for.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn subrosa_invite_state(
+    invite: *const subrosa_invite,
+    state: *mut i32,
+) -> subrosa_status {
+    let find = |invite: &InviteBox| {
+        Field::Here(match invite.state {
+            InviteState::Open => SUBROSA_INVITE_OPEN,
+            InviteState::Spent(_) => SUBROSA_INVITE_SPENT,
+            InviteState::Revoked => SUBROSA_INVITE_REVOKED,
+            InviteState::Expired => SUBROSA_INVITE_EXPIRED,
+            _ => -1,
+        })
+    };
+    // SAFETY: the caller keeps the rules of the header.
+    boundary::status(|| unsafe { field(invite, state, "state", find) })
+}
+
+/// Who redeemed it, if somebody did.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn subrosa_invite_person(
+    invite: *const subrosa_invite,
+    person: *mut subrosa_person,
+) -> subrosa_status {
+    let find = |invite: &InviteBox| match invite.state {
+        InviteState::Spent(person) => Field::Here(person.into()),
+        _ => Field::Missing,
+    };
+    // SAFETY: the caller keeps the rules of the header.
+    boundary::status(|| unsafe { field(invite, person, "person", find) })
+}
+
+/// Frees the handle that subrosa_invite_create() gave and wipes the text; those of a list end with the list. NULL is
+/// fine. May be called from callbacks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn subrosa_invite_free(invite: *mut subrosa_invite) {
-    // SAFETY: the caller keeps the rules of the header.
-    boundary::value((), || unsafe { handle::free(invite) });
+    boundary::value((), || drop(handle::take(invite)));
 }
 
 /// Takes an invite of ours back: from now on nobody can redeem it. SUBROSA_NOT_FOUND when there is no such invite,
@@ -186,7 +331,7 @@ pub unsafe extern "C" fn subrosa_invite_revoke(
 ) -> subrosa_status {
     boundary::status(|| {
         // SAFETY: the caller keeps the rules of the header.
-        let (node, id) = unsafe { (handle::share(node)?, handle::value(id, "id")?) };
+        let (node, id) = unsafe { (handle::get(node)?, handle::value(id, "id")?) };
         wait(node.node.invite_revoke(id.into()))
     })
 }
@@ -207,7 +352,7 @@ pub unsafe extern "C" fn subrosa_invite_redeem(
         // SAFETY: the caller keeps the rules of the header.
         let (node, text, given, out) = unsafe {
             (
-                handle::share(node)?,
+                handle::get(node)?,
                 handle::text(text, "text")?,
                 handle::options(options)?,
                 handle::out(person, "person")?,

@@ -24,11 +24,19 @@ pub mod config;
 
 pub mod node;
 
+pub mod snapshot;
+
+pub mod store;
+
 pub mod invite;
+
+pub mod request;
 
 pub mod friend;
 
 pub mod message;
+
+pub mod history;
 
 pub mod event;
 

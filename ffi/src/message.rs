@@ -1,4 +1,5 @@
-//! Messages to friends, and the lanes they go by. Messages from friends are events.
+//! Messages to friends, and the lanes they go by. Messages from friends are events; those that are kept are in
+//! `history.rs`.
 
 use crate::boundary;
 use crate::bytes::{subrosa_message_id, subrosa_person};
@@ -8,7 +9,7 @@ use crate::status::subrosa_status;
 use std::ffi::{CStr, c_char};
 use std::ptr::null;
 use std::time::Duration;
-use subrosa::{Refusal, SendOptions, wait};
+use subrosa::{Error, ErrorKind, Refusal, Result, SendOptions, wait};
 
 /// Longest body of a message, in bytes.
 pub const SUBROSA_MAX_BODY: usize = 60_000;
@@ -75,19 +76,15 @@ pub unsafe extern "C" fn subrosa_message_send(
         // SAFETY: the caller keeps the rules of the header.
         let (node, person, body, given) = unsafe {
             (
-                handle::share(node)?,
+                handle::get(node)?,
                 handle::value(person, "person")?,
                 handle::bytes(body, len, "body")?,
                 handle::options(options)?,
             )
         };
-        if body.len() > subrosa::MAX_BODY {
-            // Said before the copy is made.
-            let text = format!("a message holds at most {} bytes, not {len}", subrosa::MAX_BODY);
-            return Err(subrosa::Error::new(subrosa::ErrorKind::TooLarge, text));
-        }
+        check_length(body)?;
         if given.reserved != 0 {
-            return Err(subrosa::Error::invalid("reserved must be 0"));
+            return Err(Error::invalid("reserved must be 0"));
         }
         let mut options = SendOptions::default();
         // SAFETY: as above.
@@ -108,6 +105,25 @@ pub unsafe extern "C" fn subrosa_message_send(
     })
 }
 
+/// Says something for now only (typing, presence) to a friend with a link: at most SUBROSA_MAX_BODY bytes. It is not
+/// kept, may be lost, and comes as a transient event. SUBROSA_NO_WAY when there is no link.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn subrosa_message_send_transient(
+    node: *const subrosa_node,
+    person: *const subrosa_person,
+    body: *const u8,
+    len: usize,
+) -> subrosa_status {
+    boundary::status(|| {
+        // SAFETY: the caller keeps the rules of the header.
+        let (node, person, body) = unsafe {
+            (handle::get(node)?, handle::value(person, "person")?, handle::bytes(body, len, "body")?)
+        };
+        check_length(body)?;
+        wait(node.node.send_transient(person.try_into()?, body))
+    })
+}
+
 /// Takes a message back that was not transmitted yet: `*cancelled` is 1, and its delivery event says so; or 0 when it
 /// was too late.
 #[unsafe(no_mangle)]
@@ -119,7 +135,7 @@ pub unsafe extern "C" fn subrosa_message_cancel(
     boundary::status(|| {
         // SAFETY: the caller keeps the rules of the header.
         let (node, id, out) =
-            unsafe { (handle::share(node)?, handle::value(id, "id")?, handle::out(cancelled, "cancelled")?) };
+            unsafe { (handle::get(node)?, handle::value(id, "id")?, handle::out(cancelled, "cancelled")?) };
         out.write(wait(node.node.cancel(id.into()))?.into());
         Ok(())
     })
@@ -135,7 +151,7 @@ pub unsafe extern "C" fn subrosa_lane_retry(
 ) -> subrosa_status {
     boundary::status(|| {
         // SAFETY: the caller keeps the rules of the header.
-        let (node, person) = unsafe { (handle::share(node)?, handle::value(person, "person")?) };
+        let (node, person) = unsafe { (handle::get(node)?, handle::value(person, "person")?) };
         wait(node.node.retry(person.try_into()?, lane))
     })
 }
@@ -150,7 +166,7 @@ pub unsafe extern "C" fn subrosa_lane_skip(
 ) -> subrosa_status {
     boundary::status(|| {
         // SAFETY: the caller keeps the rules of the header.
-        let (node, person) = unsafe { (handle::share(node)?, handle::value(person, "person")?) };
+        let (node, person) = unsafe { (handle::get(node)?, handle::value(person, "person")?) };
         wait(node.node.skip(person.try_into()?, lane))
     })
 }
@@ -160,6 +176,18 @@ pub unsafe extern "C" fn subrosa_lane_skip(
 #[unsafe(no_mangle)]
 pub extern "C" fn subrosa_refusal_text(refusal: i32) -> *const c_char {
     boundary::value(c"refused by the friend", || words(refusal)).as_ptr()
+}
+
+/// Said before a copy is made.
+fn check_length(body: &[u8]) -> Result<()> {
+    let (most, len) = (subrosa::MAX_BODY, body.len());
+    if len > most {
+        return Err(Error::new(
+            ErrorKind::TooLarge,
+            format!("a message holds at most {most} bytes, not {len}"),
+        ));
+    }
+    Ok(())
 }
 
 fn words(refusal: i32) -> &'static CStr {

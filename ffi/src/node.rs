@@ -16,13 +16,12 @@ use subrosa::{Error, ErrorKind, EventId, Node, Result, wait};
 /// For subrosa_node_next_event(): waits as long as it takes.
 pub const SUBROSA_FOREVER: u64 = u64::MAX;
 
-/// One identity with one store. Any number of threads may call it at once; subrosa_node_close() ends those calls, and
-/// subrosa_node_free() comes after they have returned.
+/// One identity with one store. Any number of threads may call it at once; subrosa_node_close() ends those calls.
 pub struct subrosa_node {
     _private: [u8; 0],
 }
 
-handle!(subrosa_node, NodeBox, Shared);
+handle!(subrosa_node, NodeBox);
 
 /// A node and the callback that wakes its host.
 pub struct NodeBox {
@@ -76,6 +75,13 @@ impl NodeBox {
         self.set_wakeup(None)?;
         closed
     }
+
+    /// Closes the node, takes its callback away, and removes its store.
+    pub(crate) fn wipe(&self) -> Result<()> {
+        let wiped = wait(self.node.store_wipe());
+        self.set_wakeup(None)?;
+        wiped
+    }
 }
 
 /// Opens the store of `config`, making it if there is none, and starts a node on it. The config can be changed or
@@ -94,9 +100,9 @@ pub unsafe extern "C" fn subrosa_node_open(
 ) -> subrosa_status {
     boundary::status(|| {
         // SAFETY: the caller keeps the rules of the header.
-        let (config, out) = unsafe { (handle::borrow(config)?, handle::out(node, "node")?) };
+        let (config, out) = unsafe { (handle::get(config)?, handle::out(node, "node")?) };
         let node = wait(Node::open(config.finished()?))?;
-        out.write(handle::give_share(Arc::new(NodeBox { node, wakeup: Mutex::new(None) })));
+        out.write(handle::give(NodeBox { node, wakeup: Mutex::new(None) }));
         Ok(())
     })
 }
@@ -109,7 +115,7 @@ pub unsafe extern "C" fn subrosa_node_identity(
 ) -> subrosa_status {
     boundary::status(|| {
         // SAFETY: the caller keeps the rules of the header.
-        let (node, out) = unsafe { (handle::share(node)?, handle::out(person, "person")?) };
+        let (node, out) = unsafe { (handle::get(node)?, handle::out(person, "person")?) };
         out.write(node.node.identity().into());
         Ok(())
     })
@@ -125,7 +131,7 @@ pub unsafe extern "C" fn subrosa_node_identity_export(
 ) -> subrosa_status {
     boundary::status(|| {
         // SAFETY: the caller keeps the rules of the header.
-        let (node, out) = unsafe { (handle::share(node)?, handle::out(identity, "identity")?) };
+        let (node, out) = unsafe { (handle::get(node)?, handle::out(identity, "identity")?) };
         out.write(handle::give(wait(node.node.identity_export())?));
         Ok(())
     })
@@ -149,7 +155,7 @@ pub unsafe extern "C" fn subrosa_node_next_event(
     const LONGEST: Duration = Duration::from_secs(3600);
     boundary::status(|| {
         // SAFETY: the caller keeps the rules of the header.
-        let (node, out) = unsafe { (handle::share(node)?, handle::out(event, "event")?) };
+        let (node, out) = unsafe { (handle::get(node)?, handle::out(event, "event")?) };
         let mut left = Duration::from_millis(timeout_ms);
         loop {
             let now = left.min(LONGEST);
@@ -173,8 +179,7 @@ pub unsafe extern "C" fn subrosa_node_next_event(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn subrosa_node_ack(node: *const subrosa_node, event: i64) -> subrosa_status {
     boundary::status(|| {
-        // SAFETY: the caller keeps the rules of the header.
-        let node = unsafe { handle::share(node) }?;
+        let node = handle::get(node)?;
         match event {
             ..0 => Err(Error::invalid(format!("{event} is not the id of an event"))),
             0 => Ok(()),
@@ -196,8 +201,7 @@ pub unsafe extern "C" fn subrosa_node_set_wakeup(
     userdata: *mut c_void,
 ) -> subrosa_status {
     boundary::status(|| {
-        // SAFETY: the caller keeps the rules of the header.
-        let node = unsafe { handle::share(node) }?;
+        let node = handle::get(node)?;
         let userdata = UserData(userdata);
         let wakeup = callback.map(|callback| Arc::new(Wakeup(Mutex::new(Some((callback, userdata))))));
         node.set_wakeup(wakeup)
@@ -208,16 +212,22 @@ pub unsafe extern "C" fn subrosa_node_set_wakeup(
 /// written. Operations fail with SUBROSA_WRONG_STATE until subrosa_node_resume(). Pausing twice is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn subrosa_node_pause(node: *const subrosa_node) -> subrosa_status {
-    // SAFETY: the caller keeps the rules of the header.
-    boundary::status(|| wait(unsafe { handle::share(node) }?.node.pause()))
+    boundary::status(|| wait(handle::get(node)?.node.pause()))
 }
 
 /// Opens what subrosa_node_pause() closed and goes on; events that were not acked come again. Resuming a node that runs
 /// is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn subrosa_node_resume(node: *const subrosa_node) -> subrosa_status {
-    // SAFETY: the caller keeps the rules of the header.
-    boundary::status(|| wait(unsafe { handle::share(node) }?.node.resume()))
+    boundary::status(|| wait(handle::get(node)?.node.resume()))
+}
+
+/// Tells the node that the network changed (another Wi-Fi, mobile data, a VPN): it binds its sockets anew, and dials
+/// friends at once. Programs on phones must call this, since the system tells only them. SUBROSA_NETWORK when no
+/// address can be bound at the moment; the node goes on trying.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn subrosa_node_network_changed(node: *const subrosa_node) -> subrosa_status {
+    boundary::status(|| wait(handle::get(node)?.node.network_changed()))
 }
 
 /// Ends the node: writes what is to be written, closes sockets and store, and ends the calls that wait in
@@ -226,14 +236,13 @@ pub unsafe extern "C" fn subrosa_node_resume(node: *const subrosa_node) -> subro
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn subrosa_node_close(node: *const subrosa_node) -> subrosa_status {
     boundary::status(|| {
-        // SAFETY: the caller keeps the rules of the header.
-        let node = unsafe { handle::share(node) }?;
+        let node = handle::get(node)?;
         node.close()
     })
 }
 
-/// Frees the handle; closes the node first if that was not done, but then nobody learns of an error. No other thread
-/// may be in a call on this node, or make one later. NULL is fine. Does nothing within a callback.
+/// Frees the handle; closes the node first if that was not done, but then nobody learns of an error. NULL is fine. Does
+/// nothing within a callback.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn subrosa_node_free(node: *mut subrosa_node) {
     boundary::value((), || {
@@ -241,8 +250,7 @@ pub unsafe extern "C" fn subrosa_node_free(node: *mut subrosa_node) {
             log::error!("subrosa_node_free was called from within a callback: the node stays");
             return;
         }
-        // SAFETY: the caller keeps the rules of the header.
-        let Some(node) = (unsafe { handle::take_share(node) }) else { return };
+        let Some(node) = handle::take(node) else { return };
         if let Err(error) = node.close() {
             log::warn!("a node that is freed did not close cleanly: {error}");
         }

@@ -7,6 +7,7 @@ use std::ptr::null_mut;
 use subrosa_ffi::bytes::subrosa_person;
 use subrosa_ffi::config::*;
 use subrosa_ffi::event::*;
+use subrosa_ffi::identity::*;
 use subrosa_ffi::invite::*;
 use subrosa_ffi::node::*;
 use subrosa_ffi::status::*;
@@ -118,4 +119,17 @@ pub(crate) fn end(node: *mut subrosa_node) {
         ok(subrosa_node_close(node));
         subrosa_node_free(node);
     }
+}
+
+/// Somebody who asked nothing.
+pub(crate) fn stranger() -> subrosa_person {
+    let mut identity = null_mut();
+    let mut person = subrosa_person { bytes: [0; 33] };
+    // SAFETY: all pointers are to live values.
+    unsafe {
+        ok(subrosa_identity_generate(&raw mut identity));
+        ok(subrosa_identity_person(identity, &raw mut person));
+        subrosa_identity_free(identity);
+    }
+    person
 }

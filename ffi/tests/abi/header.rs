@@ -1,9 +1,18 @@
 //! The committed header is the one the source gives, and C and C++ take it by itself.
 
-use crate::native::{STRICT, compile, repository, source};
-use std::path::Path;
+use crate::native::{Need, STRICT, compile, has, repository, source};
 
 const HEADER: &str = "include/subrosa.h";
+
+/// C23 by the name that older compilers know, too.
+const C: [&str; 4] = ["-std=c99", "-std=c11", "-std=c17", "-std=c2x"];
+const CPP: [&str; 3] = ["-std=c++11", "-std=c++17", "-std=c++20"];
+
+/// The compilers that are here, for C and for C++: gcc must be, clang may.
+fn compilers() -> Vec<[&'static str; 2]> {
+    let all = [(["gcc", "g++"], Need::Required), (["clang", "clang++"], Need::Optional)];
+    all.into_iter().filter(|(pair, need)| has(pair[0], *need)).map(|(pair, _)| pair).collect()
+}
 
 fn rendered() -> String {
     let config = cbindgen::Config::from_file(repository("ffi/cbindgen.toml")).unwrap();
@@ -45,14 +54,31 @@ fn c_and_cpp_take_the_header_alone() {
         format!("{uses}#include \"subrosa.h\"\nusing function = decltype(&subrosa_node_open);\n"),
     )
     .unwrap();
-    let compile = |compiler, file: &Path, standard| compile(compiler, file, &["-fsyntax-only", standard]);
-    for standard in ["-std=c99", "-std=c11", "-std=c2x"] {
-        compile("cc", &c, standard);
-    }
-    for standard in ["-std=c++11", "-std=c++17", "-std=c++20"] {
-        compile("c++", &cpp, standard);
-    }
     assert!(STRICT.contains(&"-Werror"));
+    for [cc, cxx] in compilers() {
+        for standard in C {
+            compile(cc, &c, &["-fsyntax-only", standard]);
+        }
+        for standard in CPP {
+            compile(cxx, &cpp, &["-fsyntax-only", standard]);
+        }
+    }
+}
+
+/// What C programs there are here, in every standard: hosts start from them.
+#[test]
+fn c_and_cpp_take_the_programs() {
+    let files = ["examples/hello.c", "examples/readme.c", "examples/wakeup.c", "tests/c/hostile.c"];
+    for [cc, cxx] in compilers() {
+        for file in files.map(|file| repository(&format!("ffi/{file}"))) {
+            for standard in C {
+                compile(cc, &file, &["-fsyntax-only", standard]);
+            }
+            if !file.ends_with("hostile.c") {
+                compile(cxx, &file, &["-fsyntax-only", "-std=c++17", "-x", "c++"].map(|a| a));
+            }
+        }
+    }
 }
 
 /// The first page is what people read first: its parts are there, and it documents every function and constant.

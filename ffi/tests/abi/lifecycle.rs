@@ -1,7 +1,7 @@
 //! Handles over their life: events and acks, closing under threads that wait, callbacks that come and must not call
 //! back in.
 
-use crate::calls::{config, end, expect, friends, invite, invite_options, last_error, node, ok};
+use crate::calls::{config, end, expect, friends, invite, invite_options, last_error, node, ok, stranger};
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::Mutex;
@@ -15,6 +15,7 @@ use subrosa_ffi::invite::*;
 use subrosa_ffi::log::*;
 use subrosa_ffi::message::*;
 use subrosa_ffi::node::*;
+use subrosa_ffi::request::*;
 use subrosa_ffi::status::*;
 
 /// A handle that goes to another thread, as the header allows.
@@ -120,19 +121,6 @@ fn requests_are_asked_and_answered() {
     }
     end(alice);
     end(bob);
-}
-
-/// Somebody who asked nothing.
-fn stranger() -> subrosa_person {
-    let mut identity = null_mut();
-    let mut person = subrosa_person { bytes: [0; 33] };
-    // SAFETY: all pointers are to live values.
-    unsafe {
-        ok(subrosa_ffi::identity::subrosa_identity_generate(&raw mut identity));
-        ok(subrosa_ffi::identity::subrosa_identity_person(identity, &raw mut person));
-        subrosa_ffi::identity::subrosa_identity_free(identity);
-    }
-    person
 }
 
 #[test]

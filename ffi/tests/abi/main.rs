@@ -5,6 +5,8 @@
 mod calls;
 mod header;
 mod lifecycle;
+mod lists;
+mod memory;
 mod native;
 mod programs;
 mod readme;

@@ -1,7 +1,9 @@
 //! Where the libraries and sources are, and how a C program is compiled against them.
 
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// What a program needs besides the static library, by `rustc --print native-static-libs`; the header and the README
@@ -52,9 +54,16 @@ pub(crate) enum Linked {
 
 /// Compiles and links a program; the executable is in `folder`.
 pub(crate) fn program(file: &str, standard: &str, linked: Linked, to: &Path) -> PathBuf {
-    let executable = to.join(format!("{}-{linked:?}", Path::new(file).file_stem().unwrap().display()));
+    let name = format!("{}-{linked:?}", Path::new(file).file_stem().unwrap().display());
+    build(file, &name, &[standard], linked, to)
+}
+
+/// The same with more flags, under a name.
+pub(crate) fn build(file: &str, name: &str, flags: &[&str], linked: Linked, to: &Path) -> PathBuf {
+    let executable = to.join(name);
     let out = executable.to_str().unwrap();
-    let mut arguments = vec![standard, "-o", out];
+    let mut arguments = flags.to_vec();
+    arguments.extend(["-o", out]);
     let (lib, search) = (library("a"), format!("-L{}", folder().display()));
     // The old kind of path, which goes before LD_LIBRARY_PATH: cargo sets that one to folders where a library of an
     // earlier build may lie.
@@ -73,22 +82,69 @@ pub(crate) fn program(file: &str, standard: &str, linked: Linked, to: &Path) -> 
     executable
 }
 
-/// Runs a command to its end, or kills it when it takes longer than `limit`.
-pub(crate) fn run(command: &mut Command, limit: Duration) -> Output {
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let start = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if start.elapsed() > limit {
-            child.kill().unwrap();
-            let output = child.wait_with_output().unwrap();
-            panic!("{command:?} takes longer than {limit:?}: {}", text(&output));
-        }
-        std::thread::sleep(Duration::from_millis(20));
+/// How much a tool matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Skipped without it; with CI=true that is a failure.
+    Required,
+    /// Skipped without it.
+    Optional,
+}
+
+/// Whether a tool answers. If not, the skip is said on standard error, also when the test passes.
+pub(crate) fn has(tool: &str, need: Need) -> bool {
+    let answers = Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if answers.is_ok_and(|status| status.success()) {
+        return true;
     }
-    let output = child.wait_with_output().unwrap();
+    let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    assert!(!ci || need == Need::Optional, "{tool} is missing, and CI=true");
+    // Not by `eprintln!`, which the test runner keeps to itself.
+    let _ = writeln!(std::io::stderr(), "skipped: no {tool}");
+    false
+}
+
+/// Runs a command to its good end, or kills it when it takes longer than `limit`.
+pub(crate) fn run(command: &mut Command, limit: Duration) -> Output {
+    let output = finish(command, limit);
     assert!(output.status.success(), "{command:?}: {}\n{}", output.status, text(&output));
     output
+}
+
+/// Runs a command to whatever end, or kills it when it takes longer than `limit`.
+pub(crate) fn finish(command: &mut Command, limit: Duration) -> Output {
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Read as it comes, since a full pipe would hold the program up.
+    let (stdout, stderr) = (drain(child.stdout.take()), drain(child.stderr.take()));
+    let start = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break Some(status);
+        }
+        if start.elapsed() > limit {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            break None;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let (stdout, stderr) = (stdout.join().unwrap(), stderr.join().unwrap());
+    let status = status.unwrap_or_else(|| {
+        let said = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+        panic!("{command:?} takes longer than {limit:?}: {said}")
+    });
+    Output { status, stdout, stderr }
+}
+
+fn drain(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut all = Vec::new();
+        if let Some(mut pipe) = pipe {
+            pipe.read_to_end(&mut all).unwrap();
+        }
+        all
+    })
 }
 
 /// What a program wrote.

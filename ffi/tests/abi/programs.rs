@@ -1,6 +1,6 @@
 //! The examples, compiled strictly against both libraries and run.
 
-use crate::native::{Linked, NATIVE_LIBS, compile, folder, program, repository, run, source, text};
+use crate::native::{Linked, NATIVE_LIBS, folder, program, run, source, text};
 use std::process::Command;
 use std::time::Duration;
 
@@ -45,15 +45,6 @@ fn an_event_loop_is_woken() {
     let wakeup = program("ffi/examples/wakeup.c", "-std=c99", Linked::Statically, work.path());
     let output = run(Command::new(wakeup).arg(work.path().join("store")), LIMIT);
     assert_eq!(text(&output), "the invite expired\n");
-}
-
-/// The same sources are C++, so that C++ hosts can start from them.
-#[test]
-fn the_examples_are_cpp_as_well() {
-    for example in ["hello", "wakeup", "readme"] {
-        let file = repository(&format!("ffi/examples/{example}.c"));
-        compile("c++", &file, &["-x", "c++", "-std=c++17", "-fsyntax-only"].map(|a| a));
-    }
 }
 
 /// The header names the libraries a static link needs: those the tests link with, and the linker says if one lacks.

@@ -10,12 +10,16 @@ use subrosa_ffi::bytes::*;
 use subrosa_ffi::config::*;
 use subrosa_ffi::event::*;
 use subrosa_ffi::friend::*;
+use subrosa_ffi::history::*;
 use subrosa_ffi::identity::*;
 use subrosa_ffi::invite::*;
 use subrosa_ffi::log::*;
 use subrosa_ffi::message::*;
 use subrosa_ffi::node::*;
+use subrosa_ffi::request::*;
+use subrosa_ffi::snapshot::*;
 use subrosa_ffi::status::*;
+use subrosa_ffi::store::*;
 use subrosa_ffi::version::*;
 
 /// Calls functions, and keeps their names.
@@ -65,6 +69,8 @@ fn every_function_refuses_what_it_must() {
         identities(&mut t);
         configs(&mut t);
         nodes(&mut t);
+        stored(&mut t);
+        rows(&mut t);
         events(&mut t);
     }
     assert_eq!(t.0, declared());
@@ -87,6 +93,21 @@ unsafe fn statics(t: &mut Table) {
             subrosa_node_free(null_mut()) == (),
             subrosa_invite_free(null_mut()) == (),
             subrosa_event_free(null_mut()) == (),
+            subrosa_snapshot_free(null_mut()) == (),
+            subrosa_friend_free(null_mut()) == (),
+            subrosa_message_free(null_mut()) == (),
+            subrosa_friends_free(null_mut()) == (),
+            subrosa_invites_free(null_mut()) == (),
+            subrosa_messages_free(null_mut()) == (),
+            subrosa_requests_free(null_mut()) == (),
+            subrosa_friends_len(null()) == 0,
+            subrosa_invites_len(null()) == 0,
+            subrosa_messages_len(null()) == 0,
+            subrosa_requests_len(null()) == 0,
+            subrosa_friends_at(null(), 0) == null(),
+            subrosa_invites_at(null(), 0) == null(),
+            subrosa_messages_at(null(), 0) == null(),
+            subrosa_requests_at(null(), 0) == null(),
         );
         refuse!(t, INVALID, subrosa_log_set(6, None, null_mut()), subrosa_log_set(-1, None, null_mut()));
         t.0.extend(
@@ -251,6 +272,7 @@ unsafe fn nodes(t: &mut Table) {
             subrosa_node_pause(null()),
             subrosa_node_resume(null()),
             subrosa_node_close(null()),
+            subrosa_node_network_changed(null()),
             subrosa_invite_create(null(), null(), &raw mut invite),
             subrosa_invite_create(node, null(), null_mut()),
             subrosa_invite_text(null(), dangling_mut()),
@@ -369,6 +391,174 @@ unsafe fn options(t: &mut Table, node: *const subrosa_node) {
         );
         assert!(id.bytes != [0; 16] && expires > 1_700_000_000_000);
         subrosa_invite_free(invite);
+    }
+}
+
+/// What is read from the store, and what is changed in it.
+unsafe fn stored(t: &mut Table) {
+    let folder = tempfile::tempdir().unwrap();
+    let node = node(folder.path(), "node");
+    let (mut nobody, id) = (subrosa_person { bytes: [0; 33] }, subrosa_message_id { bytes: [9; 16] });
+    let (zeros, message) = (&raw const nobody, &raw const id);
+    let (mut snapshot, mut invites, mut requests, mut friends, mut messages) =
+        (null_mut(), null_mut(), null_mut(), null_mut(), null_mut());
+    let (mut one, mut it, mut deleted) = (null_mut(), null_mut(), 9);
+    let mut digits: [c_char; SUBROSA_SAFETY_NUMBER_SIZE] = [9; _];
+    // SAFETY: as the caller says.
+    unsafe {
+        refuse!(
+            t,
+            NULL,
+            subrosa_node_status(null(), &raw mut snapshot),
+            subrosa_node_status(node, null_mut()),
+            subrosa_store_change_key(null(), [1; 32].as_ptr(), 32),
+            subrosa_store_change_key(node, null(), 32),
+            subrosa_store_change_passphrase(null(), c(c"x")),
+            subrosa_store_change_passphrase(node, null()),
+            subrosa_store_wipe(null()),
+            subrosa_invite_list(null(), &raw mut invites),
+            subrosa_invite_list(node, null_mut()),
+            subrosa_request_list(null(), null(), 1, &raw mut requests),
+            subrosa_request_list(node, null(), 1, null_mut()),
+            subrosa_friend_list(null(), null(), 1, &raw mut friends),
+            subrosa_friend_list(node, null(), 1, null_mut()),
+            subrosa_friend_get(null(), zeros, &raw mut one),
+            subrosa_friend_get(node, null(), &raw mut one),
+            subrosa_friend_get(node, zeros, null_mut()),
+            subrosa_friend_set_direct(null(), zeros, 1),
+            subrosa_friend_set_direct(node, null(), 1),
+            subrosa_friend_rename(null(), zeros, null()),
+            subrosa_friend_rename(node, null(), null()),
+            subrosa_friend_block(null(), zeros),
+            subrosa_friend_block(node, null()),
+            subrosa_friend_unblock(null(), zeros),
+            subrosa_friend_unblock(node, null()),
+            subrosa_friend_safety_number(null(), zeros, digits.as_mut_ptr(), digits.len()),
+            subrosa_friend_safety_number(node, null(), digits.as_mut_ptr(), digits.len()),
+            subrosa_message_send_transient(null(), zeros, null(), 0),
+            subrosa_message_send_transient(node, null(), null(), 0),
+            subrosa_message_send_transient(node, zeros, null(), 1),
+            subrosa_message_get(null(), message, &raw mut it),
+            subrosa_message_get(node, null(), &raw mut it),
+            subrosa_message_get(node, message, null_mut()),
+            subrosa_message_list(null(), zeros, 0, 1, &raw mut messages),
+            subrosa_message_list(node, null(), 0, 1, &raw mut messages),
+            subrosa_message_list(node, zeros, 0, 1, null_mut()),
+            subrosa_message_delete(null(), message),
+            subrosa_message_delete(node, null()),
+            subrosa_conversation_delete(null(), zeros, &raw mut deleted),
+            subrosa_conversation_delete(node, null(), &raw mut deleted),
+        );
+        // 33 zeros are no key.
+        refuse!(
+            t,
+            INVALID,
+            subrosa_friend_list(node, zeros, 1, &raw mut friends),
+            subrosa_request_list(node, zeros, 1, &raw mut requests),
+            subrosa_friend_get(node, zeros, &raw mut one),
+            subrosa_friend_set_direct(node, zeros, 1),
+            subrosa_friend_rename(node, zeros, null()),
+            subrosa_friend_block(node, zeros),
+            subrosa_friend_unblock(node, zeros),
+            subrosa_friend_safety_number(node, zeros, digits.as_mut_ptr(), digits.len()),
+            subrosa_message_send_transient(node, zeros, null(), 0),
+            subrosa_message_list(node, zeros, 0, 1, &raw mut messages),
+            subrosa_conversation_delete(node, zeros, &raw mut deleted),
+            subrosa_store_change_key(node, [1; 31].as_ptr(), 31),
+            subrosa_store_change_key(node, null(), 0),
+            subrosa_store_change_passphrase(node, c(c"")),
+            subrosa_store_change_passphrase(node, c(c"\xff")),
+        );
+        // Ourselves and a stranger.
+        assert_eq!(subrosa_node_identity(node, &raw mut nobody), SUBROSA_OK);
+        refuse!(
+            t,
+            INVALID,
+            subrosa_friend_safety_number(node, &raw const nobody, digits.as_mut_ptr(), digits.len())
+        );
+        nobody = crate::calls::stranger();
+        let stranger = &raw const nobody;
+        let long = std::ffi::CString::new("x".repeat(257)).unwrap();
+        refuse!(
+            t,
+            INVALID,
+            subrosa_friend_set_direct(node, stranger, 2),
+            subrosa_friend_rename(node, stranger, c(c"\xff")),
+            subrosa_friend_safety_number(node, stranger, digits.as_mut_ptr(), digits.len() - 1),
+            subrosa_message_send_transient(node, stranger, dangling(), usize::MAX),
+        );
+        refuse!(t, NULL, subrosa_friend_safety_number(node, stranger, null_mut(), digits.len()));
+        refuse!(
+            t,
+            SUBROSA_TOO_LARGE,
+            subrosa_friend_rename(node, stranger, long.as_ptr()),
+            subrosa_message_send_transient(node, stranger, dangling(), SUBROSA_MAX_BODY + 1),
+        );
+        refuse!(
+            t,
+            SUBROSA_NOT_A_FRIEND,
+            subrosa_friend_get(node, stranger, &raw mut one),
+            subrosa_friend_set_direct(node, stranger, 1),
+            subrosa_friend_rename(node, stranger, c(c"Bob")),
+            subrosa_message_list(node, stranger, 0, 1, &raw mut messages),
+            subrosa_conversation_delete(node, stranger, &raw mut deleted),
+        );
+        refuse!(
+            t,
+            SUBROSA_NOT_FOUND,
+            subrosa_friend_unblock(node, stranger),
+            subrosa_message_get(node, message, &raw mut it),
+            subrosa_message_delete(node, message),
+        );
+        assert!(one.is_null() && it.is_null() && messages.is_null() && friends.is_null());
+        assert!(snapshot.is_null() && invites.is_null() && requests.is_null());
+        assert_eq!((deleted, digits), (9, [9; _]));
+    }
+    end(node);
+}
+
+/// What is read of the rows of lists, and of a snapshot.
+unsafe fn rows(t: &mut Table) {
+    // SAFETY: as the caller says.
+    unsafe {
+        refuse!(
+            t,
+            NULL,
+            subrosa_snapshot_number(null(), 1, dangling_mut()),
+            subrosa_snapshot_address(null(), 0, dangling_mut()),
+            subrosa_invite_label(null(), dangling_mut()),
+            subrosa_invite_created(null(), dangling_mut()),
+            subrosa_invite_auto_accept(null(), dangling_mut()),
+            subrosa_invite_state(null(), dangling_mut()),
+            subrosa_invite_person(null(), dangling_mut()),
+            subrosa_request_person(null(), dangling_mut()),
+            subrosa_request_greeting(null(), dangling_mut()),
+            subrosa_request_label(null(), dangling_mut()),
+            subrosa_request_received(null(), dangling_mut()),
+            subrosa_friend_person(null(), dangling_mut()),
+            subrosa_friend_name(null(), dangling_mut()),
+            subrosa_friend_state(null(), dangling_mut()),
+            subrosa_friend_direct(null(), dangling_mut()),
+            subrosa_friend_connected(null(), dangling_mut()),
+            subrosa_friend_address(null(), dangling_mut()),
+            subrosa_friend_last_seen(null(), dangling_mut()),
+            subrosa_friend_queued_messages(null(), dangling_mut()),
+            subrosa_friend_queued_bytes(null(), dangling_mut()),
+            subrosa_friend_since(null(), dangling_mut()),
+            subrosa_message_get_id(null(), dangling_mut()),
+            subrosa_message_person(null(), dangling_mut()),
+            subrosa_message_row(null(), dangling_mut()),
+            subrosa_message_incoming(null(), dangling_mut()),
+            subrosa_message_lane(null(), dangling_mut()),
+            subrosa_message_body(null(), dangling_mut()),
+            subrosa_message_content_type(null(), dangling_mut()),
+            subrosa_message_reply_to(null(), dangling_mut()),
+            subrosa_message_sent(null(), dangling_mut()),
+            subrosa_message_received(null(), dangling_mut()),
+            subrosa_message_state(null(), dangling_mut()),
+            subrosa_message_refusal(null(), dangling_mut()),
+            subrosa_message_acked(null(), dangling_mut()),
+        );
     }
 }
 
