@@ -46,6 +46,7 @@ pub mod config;
 mod engine;
 pub mod event;
 pub mod node;
+pub mod operations;
 mod queue;
 mod runtime;
 #[cfg(feature = "testing")]

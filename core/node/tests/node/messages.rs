@@ -311,7 +311,7 @@ fn an_id_belongs_to_one_message_however_fast_it_is_used_twice() {
     let (mut a, mut b) = befriend();
     let mut c = Host::new();
     make_friends(&mut a, &mut c);
-    for round in 0..20u8 {
+    for round in 1..=20u8 {
         let options = || SendOptions { id: Some(MessageId([round; 16])), ..Default::default() };
         let (node, to) = (a.node.clone(), c.id());
         let other = std::thread::spawn({
