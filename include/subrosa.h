@@ -795,8 +795,8 @@ typedef struct subrosa_send_options {
      */
     size_t size;
     /**
-     * The id of the message; NULL is a random one. With an id of your own, sending again after a crash is the same
-     * message: SUBROSA_ALREADY_EXISTS says that it is in the queue, or was.
+     * The id of the message; NULL is a random one. With an id of your own, sending the same again after a crash is
+     * still one message; SUBROSA_ALREADY_EXISTS says that the id belongs to another.
      */
     const struct subrosa_message_id *id;
     /**
@@ -1326,7 +1326,7 @@ void subrosa_invite_free(struct subrosa_invite *invite);
 
 /**
  * Takes an invite of ours back: from now on nobody can redeem it. SUBROSA_NOT_FOUND when there is no such invite,
- * SUBROSA_USED_OR_REVOKED or SUBROSA_EXPIRED when it has ended already.
+ * SUBROSA_USED_OR_REVOKED when it has ended already.
  */
 subrosa_status subrosa_invite_revoke(const struct subrosa_node *node, const struct subrosa_invite_id *id);
 

@@ -323,7 +323,7 @@ pub unsafe extern "C" fn subrosa_invite_free(invite: *mut subrosa_invite) {
 }
 
 /// Takes an invite of ours back: from now on nobody can redeem it. SUBROSA_NOT_FOUND when there is no such invite,
-/// SUBROSA_USED_OR_REVOKED or SUBROSA_EXPIRED when it has ended already.
+/// SUBROSA_USED_OR_REVOKED when it has ended already.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn subrosa_invite_revoke(
     node: *const subrosa_node,

@@ -28,8 +28,8 @@ pub const SUBROSA_REFUSAL_FRIEND_REMOVED: i32 = 4;
 pub struct subrosa_send_options {
     /// sizeof(subrosa_send_options), which tells the library what your header knew.
     pub size: usize,
-    /// The id of the message; NULL is a random one. With an id of your own, sending again after a crash is the same
-    /// message: SUBROSA_ALREADY_EXISTS says that it is in the queue, or was.
+    /// The id of the message; NULL is a random one. With an id of your own, sending the same again after a crash is
+    /// still one message; SUBROSA_ALREADY_EXISTS says that the id belongs to another.
     pub id: *const subrosa_message_id,
     /// The message it answers; or NULL.
     pub reply_to: *const subrosa_message_id,

@@ -47,6 +47,9 @@ pub struct Party {
     costs: HashMap<MessageId, u64>,
     /// What the friend said stands at a position; none for a void and for what we refused.
     heard: HashMap<Position, HashSet<Option<MessageId>>>,
+    /// Epochs of the friend that were retired once. A friend that goes back to one may hear that a message is held
+    /// while the store is still about to drop it and take it again; no promise rests on what is held.
+    retired: HashSet<(u32, Epoch)>,
 }
 
 /// Small limits, so that they are reached.
@@ -92,6 +95,7 @@ impl Party {
             ever_shown: HashSet::new(),
             costs: HashMap::new(),
             heard: HashMap::new(),
+            retired: HashSet::new(),
         }
     }
 
@@ -264,10 +268,16 @@ impl Party {
         self.disk.saved(FRIEND).queued_messages
     }
 
-    fn check_batch(&self, batch: &Batch) {
+    fn check_batch(&mut self, batch: &Batch) {
         for change in batch {
-            if let Change::Done { id, end: End::Delivered } = change {
-                assert!(self.once_numbered.contains(id), "what is delivered was numbered");
+            match change {
+                Change::Done { id, end: End::Delivered } => {
+                    assert!(self.once_numbered.contains(id), "what is delivered was numbered");
+                }
+                Change::Retire { device, epoch } => {
+                    self.retired.insert((*device, *epoch));
+                }
+                _ => {}
             }
         }
     }
@@ -314,6 +324,7 @@ impl Party {
         };
         friend.is_some_and(|friend| friend.kept.contains_key(&at))
             || self.heard.get(&at).is_some_and(|heard| heard.iter().any(remembered))
+            || self.retired.contains(&(at.device, at.epoch))
     }
 
     fn effect(&mut self, effect: Effect) {

@@ -41,6 +41,11 @@ pub(crate) const TOOLS: &[Tool] = &[
         from: From::Apt("g++"),
     },
     Tool { name: "nm, for the exported symbols", probe: &["nm", "--version"], from: From::Apt("binutils") },
+    Tool {
+        name: "valgrind, for the C tests of memory",
+        probe: &["valgrind", "--version"],
+        from: From::Apt("valgrind"),
+    },
 ];
 
 /// Sees to each of them, a step each.

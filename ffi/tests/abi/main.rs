@@ -8,6 +8,7 @@ mod lifecycle;
 mod lists;
 mod memory;
 mod native;
+mod operations;
 mod programs;
 mod readme;
 mod refusals;

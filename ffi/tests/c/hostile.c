@@ -1,7 +1,7 @@
 /*
  * A host that does everything wrong: short buffers, handles freed twice, used after they were freed or closed, or given
- * for something else, callbacks that call in, threads that close under each other, and fork. It runs under AddressSanitizer,
- * UBSan and Memcheck, and so every buffer here is from malloc and exactly as large as the call is told.
+ * for something else, callbacks that call in, threads that close under each other, and fork. It runs under
+ * AddressSanitizer, UBSan and Memcheck, and so every buffer here is from malloc and as large as the call is told.
  *
  * The argument names a folder for the stores. The last line is "done".
  */

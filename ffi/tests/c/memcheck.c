@@ -3,10 +3,10 @@
  * results go.
  *
  * `gcm_ghash_avx`, in assembly, zeroes registers by `vmovdqa %xmm0,%xmm3` and `vpxor %xmm0,%xmm3,%xmm3` when it is
- * given less than 128 bytes ("subtle way to zero", .Lshort_avx of ghash-x86_64.pl). What was in %xmm0 does not matter to
- * the result, but Memcheck cannot know, and calls the result undefined if %xmm0 was. Here it is called defined, if and
- * only if all that went in is. The linker puts this between (--wrap); GHASH is the function's name, which has the version
- * of ring in it.
+ * given less than 128 bytes ("subtle way to zero", .Lshort_avx of ghash-x86_64.pl). What was in %xmm0 does not matter
+ * to the result, but Memcheck cannot know, and calls the result undefined if %xmm0 was. Here it is called defined, if
+ * and only if all that went in is. The linker puts this between (--wrap); GHASH is the function's name, which has the
+ * version of ring in it.
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -6,32 +6,54 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::RawFd;
+use std::path::PathBuf;
 
-/// Shuts every UDP socket down, and gives what sending on each of them says since: `EPIPE`.
+/// Shuts every UDP socket down, and gives what sending on each of them says since: `EPIPE`, or `replaced` where the
+/// node was quicker, closed it and perhaps has another under the same number already.
 pub(crate) fn shut_down_all() -> io::Result<Vec<String>> {
-    let mut answers = Vec::new();
-    for (fd, is_v6) in udp_sockets()? {
+    let mut broken = Vec::new();
+    for socket in udp_sockets()? {
         // An unconnected socket answers ENOTCONN and is shut down all the same (inet_shutdown in Linux).
-        match shutdown(fd, Shutdown::Both) {
-            Ok(()) | Err(Errno::ENOTCONN) => {}
+        match shutdown(socket.fd, Shutdown::Both) {
+            Ok(()) | Err(Errno::ENOTCONN) => broken.push(socket),
             // It was closed meanwhile: one of an earlier time.
-            Err(Errno::EBADF | Errno::ENOTSOCK) => continue,
+            Err(Errno::EBADF | Errno::ENOTSOCK) => {}
             Err(error) => return Err(error.into()),
         }
-        let sent = if is_v6 {
+    }
+    let answer = |socket: &UdpSocket| {
+        let sent = if socket.is_v6 {
             let to = SockaddrIn6::from(SocketAddrV6::new(Ipv6Addr::LOCALHOST, 9, 0, 0));
-            sendto(fd, b"x", &to, MsgFlags::MSG_NOSIGNAL)
+            sendto(socket.fd, b"x", &to, MsgFlags::MSG_NOSIGNAL)
         } else {
             let to = SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9));
-            sendto(fd, b"x", &to, MsgFlags::MSG_NOSIGNAL)
+            sendto(socket.fd, b"x", &to, MsgFlags::MSG_NOSIGNAL)
         };
-        answers.push(sent.map_or_else(|errno| format!("{errno:?}"), |n| format!("sent {n}")));
-    }
-    Ok(answers)
+        match sent {
+            Err(Errno::EPIPE) => "EPIPE".to_owned(),
+            _ if socket.is_gone() => "replaced".to_owned(),
+            other => format!("{other:?}"),
+        }
+    };
+    Ok(broken.iter().map(answer).collect())
 }
 
-/// The descriptors that are UDP sockets, and whether of IPv6: those whose inode the kernel lists.
-fn udp_sockets() -> io::Result<Vec<(RawFd, bool)>> {
+/// A UDP socket of this process.
+struct UdpSocket {
+    fd: RawFd,
+    /// What the number stood for when it was found.
+    target: PathBuf,
+    is_v6: bool,
+}
+
+impl UdpSocket {
+    fn is_gone(&self) -> bool {
+        fs::read_link(format!("/proc/self/fd/{}", self.fd)).ok().is_none_or(|target| target != self.target)
+    }
+}
+
+/// The descriptors that are UDP sockets: those whose inode the kernel lists.
+fn udp_sockets() -> io::Result<Vec<UdpSocket>> {
     let inodes = |table: &str| -> io::Result<Vec<String>> {
         let table = fs::read_to_string(format!("/proc/self/net/{table}"))?;
         let inode = |line: &str| line.split_whitespace().nth(9).map(|inode| format!("socket:[{inode}]"));
@@ -42,10 +64,10 @@ fn udp_sockets() -> io::Result<Vec<(RawFd, bool)>> {
     for entry in fs::read_dir("/proc/self/fd")? {
         let entry = entry?;
         let Ok(target) = fs::read_link(entry.path()) else { continue };
-        let target = target.to_string_lossy().into_owned();
-        let is_v6 = v6.contains(&target);
-        if let (true, Ok(fd)) = (is_v6 || v4.contains(&target), entry.file_name().to_string_lossy().parse()) {
-            found.push((fd, is_v6));
+        let name = target.to_string_lossy().into_owned();
+        let is_v6 = v6.contains(&name);
+        if let (true, Ok(fd)) = (is_v6 || v4.contains(&name), entry.file_name().to_string_lossy().parse()) {
+            found.push(UdpSocket { fd, target, is_v6 });
         }
     }
     Ok(found)

@@ -124,7 +124,9 @@ fn sockets_that_break() {
         let host = if place == Place::A { &mut pair.a } else { &mut pair.b };
         let before = meter::descriptors(host.pid());
         let answers = host.ask("break");
-        assert_eq!(answers, serde_json::json!(["EPIPE", "EPIPE"]), "the sockets of both families are broken");
+        let broken = |answer: &serde_json::Value| answer == "EPIPE" || answer == "replaced";
+        let both = answers.as_array().is_some_and(|a| a.len() == 2 && a.iter().all(broken));
+        assert!(both, "the sockets of both families are broken: {answers}");
         let used = meter::processor(host.pid());
         let begin = Instant::now();
         let time = pair.exchange(&format!("the sockets of {place:?} broke"), Duration::from_secs(45));
