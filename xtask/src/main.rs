@@ -24,6 +24,7 @@ Tasks:
                         kill real senders and receivers at random instants, against an oracle
   sim [ARGUMENTS]       simulate conversations in virtual time, from seeds (sim --help)
   fuzz [ARGUMENTS]      fuzz the decoders and state machines (fuzz --help)
+  deny [--advisories]   licences, banned crates and sources of all that we depend on
   networks [ARGUMENTS]  real nodes on networks that change and under attack; the arguments are those of cargo test
   bench [ROW ...]       measure, each figure beside the raw layer below it (bench --help)
   header [--check]      render include/subrosa.h from ffi/, or check that it is fresh";
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         "crash" => task::crash::run(&rest),
         "sim" => task::sim::run(&rest),
         "fuzz" => task::fuzz::run(&rest),
+        "deny" => task::deny::run(&rest),
         "networks" => task::networks::run(&rest),
         "bench" => task::bench::run(&rest),
         "header" => task::header::run(&rest),

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod crash;
 pub(crate) mod demo;
+pub(crate) mod deny;
 pub(crate) mod fmt;
 pub(crate) mod fuzz;
 pub(crate) mod header;

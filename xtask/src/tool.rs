@@ -17,6 +17,8 @@ enum From {
     Rustup(&'static str),
     /// A package of Debian and its relatives.
     Apt(&'static str),
+    /// A program of the Rust registry, built here.
+    Cargo(&'static str),
 }
 
 /// What the tests of networks use.
@@ -48,6 +50,13 @@ pub(crate) const TOOLS: &[Tool] = &[
     },
 ];
 
+/// What checks licences and bans.
+pub(crate) const DENY: &[Tool] = &[Tool {
+    name: "cargo-deny, for licences and bans",
+    probe: &["cargo", "deny", "--version"],
+    from: From::Cargo("cargo-deny"),
+}];
+
 /// Sees to each of them, a step each.
 pub(crate) fn steps(tally: &mut Tally, tools: &[Tool], must: bool) {
     for tool in tools {
@@ -56,7 +65,8 @@ pub(crate) fn steps(tally: &mut Tally, tools: &[Tool], must: bool) {
 }
 
 impl Tool {
-    fn is_there(&self) -> bool {
+    /// Whether it answers.
+    pub(crate) fn is_there(&self) -> bool {
         match self.probe {
             ["cargo", args @ ..] => succeeds_quietly(cargo().args(args)),
             [name, args @ ..] => succeeds_quietly(&mut program(name, args)),
@@ -73,6 +83,11 @@ impl Tool {
             From::Rustup(component) => {
                 println!("{} is missing: installing it with rustup", self.name);
                 succeeds(&mut program("rustup", &["component", "add", component]));
+            }
+            From::Cargo(package) => {
+                println!("{} is missing: building {package}, which takes some minutes", self.name);
+                // Apart from the workspace, whose target folder it would fill.
+                succeeds(cargo().args(["install", "--locked", package]).current_dir(std::env::temp_dir()));
             }
             From::Apt(package) if is_root() && succeeds_quietly(&mut program("apt-get", &["--version"])) => {
                 println!("{} is missing: installing {package} with apt-get", self.name);

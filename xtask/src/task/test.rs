@@ -1,6 +1,6 @@
 //! `test`: everything that must be good before a change goes in.
 
-use super::lint;
+use super::{deny, lint};
 use crate::shell::{built, cargo, program, succeeds};
 use crate::tally::{End, Tally};
 use crate::tool;
@@ -14,6 +14,7 @@ Usage: cargo xtask test
   tools         installs what is missing beyond Rust and a C compiler
   formatting    cargo fmt --check
   clippy        all targets, warnings denied
+  deny          licences, bans and sources: with CI=true, or where cargo-deny is there
   docs          cargo doc, warnings denied
   tests         cargo test: units, properties, stores, links, the C header and its examples, the README's programs,
                 the command, attacks, networks that change (namespaces: Linux, as root; skipped elsewhere)
@@ -42,6 +43,13 @@ pub(crate) fn run(args: &[String]) -> ExitCode {
         tool::steps(&mut tally, tool::NETWORKS, ci);
     }
     lint::steps(&mut tally);
+    // Building it takes minutes, so at home that is left to `cargo xtask deny`.
+    if ci {
+        tool::steps(&mut tally, tool::DENY, true);
+    }
+    if tool::DENY.iter().all(tool::Tool::is_there) {
+        deny::steps(&mut tally, false);
+    }
     tally.step("documentation, warnings denied", || {
         End::of(succeeds(
             cargo().args(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"),
