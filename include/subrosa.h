@@ -118,9 +118,13 @@
  * Every function may be called from any thread, at any time, several at once on one handle. Free a handle when no
  * other thread needs it or its views any more; a call that is in progress ends well nonetheless. No call waits longer
  * than one write to disk, except subrosa_node_next_event (as long as you say), those that take a passphrase or use one
- * (subrosa_node_open, subrosa_node_resume, subrosa_store_change_passphrase), subrosa_node_pause, subrosa_node_close,
+ * (subrosa_node_open, subrosa_node_resume, subrosa_store_change_passphrase; subrosa_publish and subrosa_subscribe with
+ * a password), subrosa_pow_cost, which measures, subrosa_node_pause, subrosa_node_close,
  * subrosa_node_free, subrosa_store_wipe, and subrosa_conversation_delete. The library has threads of its own; nothing
  * depends on the thread that opened a node.
+ *
+ * Do not unload the library (dlclose, FreeLibrary) right after subrosa_node_free(): a thread of it may still be on its
+ * way out, in code that would be gone. Leave it loaded until the process ends.
  *
  * Threads do not survive fork(): in the child of a process that has used handles, calls give SUBROSA_WRONG_STATE, and
  * _free functions do nothing. Such a child may only exec() or _exit(). A process that forks first may use the library
@@ -182,14 +186,32 @@
  * again. A phone that goes to the background calls subrosa_node_pause() instead, and subrosa_node_resume() later.
  *
  *
- * 9. VERSIONS
- * -----------
+ * 9. WITHOUT A LINK
+ * -----------------
+ * Friends need not be online together, and need not know an address of each other. Give the node a peer, and an archive
+ * that keeps what comes while you are away:
+ *
+ *     check(subrosa_peer_add(node, "node.example.org:30400"));
+ *     check(subrosa_archive_add(node, "archive.example.org:30400", NULL, 0));
+ *
+ * From then on, messages to friends go in sealed envelopes whenever there is no link, without another call; each comes
+ * once, in order, whichever way it took (subrosa_event_way). An envelope costs a little work of the processor, so that
+ * nobody floods the network; a message that is too large or too dear for one waits for a link, and a waiting event says
+ * so. subrosa_request_send() makes a friend of somebody of whom you know nothing but the identity.
+ *
+ * subrosa_publish() and subrosa_subscribe() are for envelopes of your own: to a person, a shared key or a password,
+ * under topics that you choose. The whole program is ffi/examples/publish.c. A node that serves others sets
+ * subrosa_config_set_listen(), and one that keeps envelopes for them subrosa_config_keep_archive().
+ *
+ *
+ * 10. VERSIONS
+ * ------------
  * Within one SUBROSA_ABI_VERSION functions, numbers, event kinds and options are added, and none is changed or taken
  * away. A program that loads the library at run time compares subrosa_abi_version() with SUBROSA_ABI_VERSION first.
  *
  *
- * The functions follow in this order: status, version, plain values, identity, config, node, snapshot, store, invite,
- * request, friend, message, history, event, log.
+ * The functions follow in this order: status, version, plain values, identity, config, Whisper in the config, node,
+ * snapshot, store, invite, request, friend, message, history, publication, subscription, peer, event, log.
  */
 
 
@@ -205,6 +227,13 @@
 #define SUBROSA_REDEEM_OPTIONS_INIT {sizeof(subrosa_redeem_options), NULL, NULL, 0}
 /** All defaults: subrosa_send_options options = SUBROSA_SEND_OPTIONS_INIT; */
 #define SUBROSA_SEND_OPTIONS_INIT {sizeof(subrosa_send_options), NULL, NULL, NULL, 0, 0, 0}
+/** All defaults: subrosa_keep_options options = SUBROSA_KEEP_OPTIONS_INIT; */
+#define SUBROSA_KEEP_OPTIONS_INIT {sizeof(subrosa_keep_options), 0, 0, 0, NULL, 0, 0, 0}
+/** All but who can open it: subrosa_publish_options options = SUBROSA_PUBLISH_OPTIONS_INIT; */
+#define SUBROSA_PUBLISH_OPTIONS_INIT {sizeof(subrosa_publish_options), NULL, NULL, 0, NULL, 0, 0, 0, {{0}}, 0}
+/** All defaults: subrosa_subscribe_options options = SUBROSA_SUBSCRIBE_OPTIONS_INIT; */
+#define SUBROSA_SUBSCRIBE_OPTIONS_INIT \
+    {sizeof(subrosa_subscribe_options), NULL, NULL, 0, NULL, NULL, 0, NULL, NULL, 0, 0}
 
 
 /**
@@ -306,6 +335,97 @@
 #define SUBROSA_CONFIG_RETENTION_MS 9
 
 /**
+ * For subrosa_config_set_number(): whether friends made by request are direct at first (0, the default, or 1).
+ */
+#define SUBROSA_CONFIG_DIRECT_REQUESTS 10
+
+/**
+ * For subrosa_config_set_number(): which requests are shown, a SUBROSA_REQUESTS_ number.
+ */
+#define SUBROSA_CONFIG_REQUESTS 11
+
+/**
+ * For subrosa_config_set_number(): so many milliseconds without an open link, and messages go by envelope as well; at
+ * once to friends who are not direct.
+ */
+#define SUBROSA_CONFIG_FALLBACK_MS 12
+
+/**
+ * For subrosa_config_set_number(): how many milliseconds an envelope with a message lives, a minute to 30 days. A
+ * message without a receipt by then is sealed again.
+ */
+#define SUBROSA_CONFIG_COPY_TTL_MS 13
+
+/**
+ * For subrosa_config_set_number(): without a link, receipts go by envelope so many milliseconds after the last message.
+ */
+#define SUBROSA_CONFIG_RECEIPT_WAIT_MS 14
+
+/**
+ * For subrosa_config_set_number(): whether peers are asked only for what we listen to, and nothing is passed on (0 or
+ * 1). Saves traffic; but peers know that what a light node sends is its own.
+ */
+#define SUBROSA_CONFIG_LIGHT 15
+
+/**
+ * For subrosa_config_set_number(): most bytes of envelopes kept for peers, at least 1 MiB.
+ */
+#define SUBROSA_CONFIG_POOL_BYTES 16
+
+/**
+ * For subrosa_config_set_number(): how many peers are looked for, at most 512.
+ */
+#define SUBROSA_CONFIG_PEERS_LEAST 17
+
+/**
+ * For subrosa_config_set_number(): how many peers are taken, 1 to 512, and no fewer than are looked for.
+ */
+#define SUBROSA_CONFIG_PEERS_MOST 18
+
+/**
+ * For subrosa_config_set_number(): threads that search for proof of work, 1 to 256.
+ */
+#define SUBROSA_CONFIG_WORK_THREADS 19
+
+/**
+ * For subrosa_config_set_number(): how many milliseconds the search for one message may take on average, on one
+ * thread. What would take longer waits for a link, or is refused.
+ */
+#define SUBROSA_CONFIG_MOST_WORK_MS 20
+
+/**
+ * For subrosa_config_set_number(): whether the key of the node port outlives the process, so that others may name it
+ * in addresses (0 or 1). For nodes and archives that serve; the node of a user gets a new one each time.
+ */
+#define SUBROSA_CONFIG_KEEP_NODE_KEY 21
+
+/**
+ * Which requests of people who know only our identity are shown: all.
+ */
+#define SUBROSA_REQUESTS_SHOW 1
+
+/**
+ * Which requests are shown: those that come by an invite of ours.
+ */
+#define SUBROSA_REQUESTS_KNOWN 2
+
+/**
+ * Which requests are shown: none.
+ */
+#define SUBROSA_REQUESTS_DROP 3
+
+/**
+ * What leaves a full archive first: what is oldest.
+ */
+#define SUBROSA_LEAVES_OLDEST 0
+
+/**
+ * What leaves a full archive first: what shows the least proof of work, so that a flood costs
+ * its sender as much as all that it pushes out.
+ */
+#define SUBROSA_LEAVES_WEAKEST 1
+
+/**
  * For subrosa_node_next_event(): waits as long as it takes.
  */
 #define SUBROSA_FOREVER UINT64_MAX
@@ -344,6 +464,53 @@
  * For subrosa_snapshot_number(): whether a friend confirmed the clock since it last jumped (1 or 0).
  */
 #define SUBROSA_SNAPSHOT_CLOCK_CONFIRMED 7
+
+/**
+ * For subrosa_snapshot_number(): what this store is to its copies, a SUBROSA_STORE_ROLE_ number.
+ */
+#define SUBROSA_SNAPSHOT_STORE 8
+
+/**
+ * For subrosa_snapshot_number(): peers that exchange envelopes with us.
+ */
+#define SUBROSA_SNAPSHOT_PEERS 9
+
+/**
+ * For subrosa_snapshot_number(): archives that are asked.
+ */
+#define SUBROSA_SNAPSHOT_ARCHIVES 10
+
+/**
+ * Role of a store: the only one, as far as friends know.
+ */
+#define SUBROSA_STORE_ROLE_ONE 1
+
+/**
+ * Role of a store: a restored copy that took the place of another, and sends. You may confirm it, or stand it down.
+ */
+#define SUBROSA_STORE_ROLE_RESTORED 2
+
+/**
+ * Role of a store: another copy was met after it; it sends nothing until you decide.
+ */
+#define SUBROSA_STORE_ROLE_HELD 3
+
+/**
+ * Role of a store: you decided for another copy; it sends nothing and meets nobody.
+ */
+#define SUBROSA_STORE_ROLE_STOOD_DOWN 4
+
+/**
+ * For subrosa_store_decide(): this store is the one. It sends what waits, and friends prefer it to every copy they met;
+ * the other copies stop sending as soon as they hear of it.
+ */
+#define SUBROSA_STORE_GO_ON 1
+
+/**
+ * For subrosa_store_decide(): another copy is the one. This one sends nothing, meets no friend and takes no message to
+ * send, until it is told to go on.
+ */
+#define SUBROSA_STORE_STAND_DOWN 2
 
 /**
  * State of an invite: it can be redeemed.
@@ -426,6 +593,26 @@
 #define SUBROSA_DELIVERY_RECEIVED 6
 
 /**
+ * Kind of a subscription: what is sealed to the identity of this node.
+ */
+#define SUBROSA_SUBSCRIPTION_OWN 1
+
+/**
+ * Kind of a subscription: what is sealed to another identity.
+ */
+#define SUBROSA_SUBSCRIPTION_PRIVATE 2
+
+/**
+ * Kind of a subscription: what is sealed under a symmetric key.
+ */
+#define SUBROSA_SUBSCRIPTION_SYMMETRIC 3
+
+/**
+ * Kind of a subscription: what is sealed under a password.
+ */
+#define SUBROSA_SUBSCRIPTION_PASSWORD 4
+
+/**
  * Durable. A friend's message: person, message_id, body, lane, sent, received, way; and if the sender said so
  * content_type, reply_to.
  */
@@ -437,8 +624,8 @@
 #define SUBROSA_EVENT_DELIVERY 2
 
 /**
- * Durable. Somebody wants to be a friend: person, text (their greeting, maybe empty); label of the invite if it has
- * one. Answer with subrosa_request_accept() or subrosa_request_decline().
+ * Durable. Somebody wants to be a friend: person, text (their greeting, maybe empty), state (SUBROSA_ORIGIN_); label
+ * of the invite if it has one. Answer with subrosa_request_accept() or subrosa_request_decline().
  */
 #define SUBROSA_EVENT_REQUEST 3
 
@@ -466,8 +653,8 @@
 #define SUBROSA_EVENT_INVITE_EXPIRED 7
 
 /**
- * Durable. This store is an older copy of itself, or there are two of it: a friend knows more of our past than we do.
- * person.
+ * Durable. This store is an older copy of itself, or there are two of it: a friend met another one. person, state
+ * (SUBROSA_OWN_STORE_). SUBROSA_SNAPSHOT_STORE tells whether it goes on sending, subrosa_store_decide() decides.
  */
 #define SUBROSA_EVENT_OWN_STORE 8
 
@@ -502,6 +689,78 @@
  * Events that are not durable were lost because nobody pulled them: number (how many).
  */
 #define SUBROSA_EVENT_DROPPED 14
+
+/**
+ * Durable. A publication came to its end: publication_id, state (SUBROSA_PUBLISHED_).
+ */
+#define SUBROSA_EVENT_PUBLISHED 15
+
+/**
+ * Durable. An envelope that a subscription opened, once per subscription: subscription_id, body, topic, sent, expires,
+ * pow, hash; person if it is signed.
+ */
+#define SUBROSA_EVENT_ENVELOPE 16
+
+/**
+ * A search for proof of work goes on: publication_id, number (hashes so far), expected.
+ */
+#define SUBROSA_EVENT_PROGRESS 17
+
+/**
+ * A message cannot go by envelope, and waits for a link with what follows on its lane: person, lane, message_id, state
+ * (SUBROSA_WAITS_). Said once for each message while no link comes up.
+ */
+#define SUBROSA_EVENT_WAITING 18
+
+/**
+ * State of a request event: it came by an invite of ours.
+ */
+#define SUBROSA_ORIGIN_INVITE 1
+
+/**
+ * State of a request event: it came by our identity alone, through Whisper.
+ */
+#define SUBROSA_ORIGIN_WHISPER 2
+
+/**
+ * State of a published event: a peer took it, and it spreads until its time to live ends.
+ */
+#define SUBROSA_PUBLISHED_SENT 1
+
+/**
+ * State of a published event: its proof of work was not found within the limit.
+ */
+#define SUBROSA_PUBLISHED_TOO_DEAR 2
+
+/**
+ * State of a published event: it ended before a peer took it.
+ */
+#define SUBROSA_PUBLISHED_EXPIRED 3
+
+/**
+ * State of a published event: it was taken back.
+ */
+#define SUBROSA_PUBLISHED_CANCELLED 4
+
+/**
+ * State of a published event: the network takes no such envelope.
+ */
+#define SUBROSA_PUBLISHED_REFUSED 5
+
+/**
+ * State of a waiting event: the message does not fit one envelope.
+ */
+#define SUBROSA_WAITS_TOO_LARGE 1
+
+/**
+ * State of a waiting event: its proof of work would take longer than SUBROSA_CONFIG_MOST_WORK_MS.
+ */
+#define SUBROSA_WAITS_TOO_DEAR 2
+
+/**
+ * State of a waiting event: there is no key of the friend's to seal it with, or too much is under way.
+ */
+#define SUBROSA_WAITS_NO_KEY 3
 
 /**
  * State of a delivery: the friend's device has it.
@@ -544,9 +803,35 @@
 #define SUBROSA_FRIEND_RENEWED 4
 
 /**
- * State of a friend event: the friend's store is an older copy of itself.
+ * State of a friend event: the friend's store is an older copy of itself; what came after the copy may be lost there.
  */
 #define SUBROSA_FRIEND_ROLLED_BACK 5
+
+/**
+ * State of a friend event: two copies of the friend's store are in use; one that another had replaced was sent away.
+ */
+#define SUBROSA_FRIEND_CLONED 6
+
+/**
+ * State of a friend event: our request ended without an answer.
+ */
+#define SUBROSA_FRIEND_NO_ANSWER 7
+
+/**
+ * State of a friend event: the friend uses another device, and proved to be the same person. Renewed follows.
+ */
+#define SUBROSA_FRIEND_NEW_DEVICE 8
+
+/**
+ * State of an own_store event: this store is an older copy, restored or the second of two. It goes on sending.
+ */
+#define SUBROSA_OWN_STORE_ROLLED_BACK 1
+
+/**
+ * State of an own_store event: the other copy was met after this one, so both are in use. This one sends nothing until
+ * subrosa_store_decide().
+ */
+#define SUBROSA_OWN_STORE_CLONED 2
 
 /**
  * State of a link event: the link went down.
@@ -569,9 +854,19 @@
 #define SUBROSA_FULL_DISK 2
 
 /**
+ * What is full: the pool of envelopes; those with the least proof of work leave.
+ */
+#define SUBROSA_FULL_POOL 3
+
+/**
  * How a message came: over a link.
  */
 #define SUBROSA_WAY_LINK 1
+
+/**
+ * How a message came: in an envelope.
+ */
+#define SUBROSA_WAY_ENVELOPE 2
 
 /**
  * Log nothing.
@@ -657,6 +952,16 @@ typedef struct subrosa_messages subrosa_messages;
 typedef struct subrosa_node subrosa_node;
 
 /**
+ * A peer or an archive, as it stood when it was listed. Never changes; any thread may look at it.
+ */
+typedef struct subrosa_peer subrosa_peer;
+
+/**
+ * A page of peers, or of archives. Never changes; any thread may look at it.
+ */
+typedef struct subrosa_peers subrosa_peers;
+
+/**
  * A request that waits for an answer, as it stood when it was listed. Never changes; any thread may look at it.
  */
 typedef struct subrosa_request subrosa_request;
@@ -670,6 +975,16 @@ typedef struct subrosa_requests subrosa_requests;
  * How a node stood at one moment. Never changes; any thread may look at it.
  */
 typedef struct subrosa_snapshot subrosa_snapshot;
+
+/**
+ * A subscription, as it stood when it was listed. Never changes; any thread may look at it.
+ */
+typedef struct subrosa_subscription subrosa_subscription;
+
+/**
+ * A page of subscriptions. Never changes; any thread may look at it.
+ */
+typedef struct subrosa_subscriptions subrosa_subscriptions;
 
 /**
  * What a call ended with: SUBROSA_OK, or one of the other SUBROSA_ codes below. New codes may come in later
@@ -686,6 +1001,59 @@ typedef struct subrosa_person {
      */
     uint8_t bytes[33];
 } subrosa_person;
+
+/**
+ * Bytes that the library owns, valid as long as the function says that gave them. No zero byte follows them.
+ */
+typedef struct subrosa_bytes {
+    /**
+     * The first byte; never NULL, but not to be read when `len` is 0.
+     */
+    const uint8_t *ptr;
+    /**
+     * How many.
+     */
+    size_t len;
+} subrosa_bytes;
+
+/**
+ * How an archive keeps envelopes. Start from SUBROSA_KEEP_OPTIONS_INIT: all zeros but for the size are the defaults.
+ */
+typedef struct subrosa_keep_options {
+    /**
+     * sizeof(subrosa_keep_options), which tells the library what your header knew.
+     */
+    size_t size;
+    /**
+     * Most bytes of envelopes; 0 is 4 GiB.
+     */
+    uint64_t most_bytes;
+    /**
+     * The longest that an envelope is kept, whatever its time to live, in milliseconds; 0 is 30 days.
+     */
+    uint64_t most_age_ms;
+    /**
+     * The least proof of work it keeps without a grant; 0 is 0.002.
+     */
+    double least_pow;
+    /**
+     * Tokens that you give to people, of 1 to 64 bytes each: with one of them an envelope is kept whatever its proof
+     * of work; or NULL.
+     */
+    const struct subrosa_bytes *grants;
+    /**
+     * How many.
+     */
+    size_t grants_count;
+    /**
+     * What leaves first when it is full: a SUBROSA_LEAVES_ number.
+     */
+    int32_t leaves;
+    /**
+     * Must be 0.
+     */
+    int32_t reserved;
+} subrosa_keep_options;
 
 /**
  * Called when an event waits: signal the thread that pulls, and return at once. It comes on a thread of the library
@@ -822,18 +1190,145 @@ typedef struct subrosa_send_options {
 } subrosa_send_options;
 
 /**
- * Bytes that the library owns, valid as long as the function says that gave them. No zero byte follows them.
+ * A topic of envelopes: 4 bytes that everybody sees, and by which those who can open an envelope find it.
  */
-typedef struct subrosa_bytes {
+typedef struct subrosa_topic {
     /**
-     * The first byte; never NULL, but not to be read when `len` is 0.
+     * The bytes.
      */
-    const uint8_t *ptr;
+    uint8_t bytes[4];
+} subrosa_topic;
+
+/**
+ * What and how to publish. Start from SUBROSA_PUBLISH_OPTIONS_INIT, and set exactly one of `person`, `key` and
+ * `password`; all else may stay zero.
+ */
+typedef struct subrosa_publish_options {
+    /**
+     * sizeof(subrosa_publish_options), which tells the library what your header knew.
+     */
+    size_t size;
+    /**
+     * Who can open it: this person, whose identity key it is sealed to; or NULL.
+     */
+    const struct subrosa_person *person;
+    /**
+     * Who can open it: whoever has this key of 32 bytes; or NULL.
+     */
+    const uint8_t *key;
+    /**
+     * How many bytes `key` has: 32, or 0 with NULL.
+     */
+    size_t key_len;
+    /**
+     * Who can open it: whoever knows this password, which protects as well as it is hard to guess; or NULL.
+     */
+    const char *password;
+    /**
+     * How long it lives, in milliseconds, up to 30 days; 0 is an hour. Its proof of work grows with this.
+     */
+    uint64_t ttl_ms;
+    /**
+     * How long the search for its proof of work may take, in milliseconds; 0 is five minutes, and SUBROSA_FOREVER as
+     * long as it needs.
+     */
+    uint64_t pow_limit_ms;
+    /**
+     * The proof of work it shall show; 0 is the least that the config says.
+     */
+    double pow;
+    /**
+     * Where those who can open it look for it. Everybody sees it.
+     */
+    struct subrosa_topic topic;
+    /**
+     * 1: your identity signs it, and whoever opens it can show that to others. 0: nobody knows who wrote it.
+     */
+    int32_t sign;
+} subrosa_publish_options;
+
+/**
+ * A publication: 16 random bytes that name it in its event.
+ */
+typedef struct subrosa_publication_id {
+    /**
+     * The bytes.
+     */
+    uint8_t bytes[16];
+} subrosa_publication_id;
+
+/**
+ * What to subscribe to. Start from SUBROSA_SUBSCRIBE_OPTIONS_INIT, and set at most one of `identity`, `key` and
+ * `password`: with none of them it is the identity of the node.
+ */
+typedef struct subrosa_subscribe_options {
+    /**
+     * sizeof(subrosa_subscribe_options), which tells the library what your header knew.
+     */
+    size_t size;
+    /**
+     * Opens what is sealed to this identity; copied; or NULL.
+     */
+    const struct subrosa_identity *identity;
+    /**
+     * Opens what is sealed under this key of 32 bytes; or NULL.
+     */
+    const uint8_t *key;
+    /**
+     * How many bytes `key` has: 32, or 0 with NULL.
+     */
+    size_t key_len;
+    /**
+     * Opens what is sealed under this password, of which only the key made from it is kept; or NULL.
+     */
+    const char *password;
+    /**
+     * Only these topics, at most 1024. NULL is every topic, which a key or password does not allow, and which costs an
+     * attempt per envelope of the whole network.
+     */
+    const struct subrosa_topic *topics;
     /**
      * How many.
      */
-    size_t len;
-} subrosa_bytes;
+    size_t topics_count;
+    /**
+     * Only what this person signed; NULL is whoever.
+     */
+    const struct subrosa_person *sender;
+    /**
+     * A note of yours, at most 256 bytes, given back in lists; or NULL.
+     */
+    const char *label;
+    /**
+     * Only what was sent since, in milliseconds since 1970 UTC, give or take half a minute: senders date back and clocks
+     * differ. Archives are asked for what came in between. 0 is from now on, 1 is all there is.
+     */
+    uint64_t since;
+    /**
+     * Only what shows at least so much proof of work.
+     */
+    double least_pow;
+} subrosa_subscribe_options;
+
+/**
+ * A subscription: 16 random bytes that name it in its events.
+ */
+typedef struct subrosa_subscription_id {
+    /**
+     * The bytes.
+     */
+    uint8_t bytes[16];
+} subrosa_subscription_id;
+
+/**
+ * The id of an envelope: the keccak-256 hash of its bytes, the same for everybody.
+ */
+typedef struct subrosa_envelope_hash {
+    /**
+     * The bytes.
+     */
+    uint8_t bytes[32];
+} subrosa_envelope_hash;
 
 /**
  * One line of the log, without a line end: `level` is a SUBROSA_LOG_ number, `target` names the part of the library.
@@ -1114,6 +1609,45 @@ subrosa_status subrosa_config_set_number(const struct subrosa_config *config, in
 void subrosa_config_free(struct subrosa_config *config);
 
 /**
+ * The addresses of the node port, which is open to strangers: `0.0.0.0:30400`. A port of its own, never the one that
+ * friends use. With `count` 0, the default, peers are dialled from any free port and nobody can dial us.
+ */
+subrosa_status subrosa_config_set_listen(const struct subrosa_config *config,
+                                         const char *const *addresses,
+                                         size_t count);
+
+/**
+ * The nodes to stay connected with: "host:port", or "subrosanode1...@host:port" to take nobody else there; at most 64.
+ * A preset has none, and then Whisper is off until subrosa_peer_add() or subrosa_archive_add().
+ */
+subrosa_status subrosa_config_set_peers(const struct subrosa_config *config,
+                                        const char *const *addresses,
+                                        size_t count);
+
+/**
+ * Adds an archive to ask for what came while we were away: an address as of subrosa_config_set_peers(), and the grant
+ * that its operator gave you, at most 64 bytes, or NULL with `len` 0. At most 64 archives.
+ */
+subrosa_status subrosa_config_add_archive(const struct subrosa_config *config,
+                                          const char *address,
+                                          const uint8_t *grant,
+                                          size_t len);
+
+/**
+ * Makes the node an archive, which keeps envelopes for others in the file at `path`, made if there is none. Envelopes
+ * are public, and not sealed there. `options` may be NULL. A NULL path takes the choice back.
+ */
+subrosa_status subrosa_config_keep_archive(const struct subrosa_config *config,
+                                           const char *path,
+                                           const struct subrosa_keep_options *options);
+
+/**
+ * The least proof of work that is taken from peers, and that our own envelopes get unless more is asked for. Archives
+ * ask for 0.002, which is the default.
+ */
+subrosa_status subrosa_config_set_least_pow(const struct subrosa_config *config, double pow);
+
+/**
  * Opens the store of `config`, making it if there is none, and starts a node on it. The config can be changed or
  * freed afterwards.
  *
@@ -1223,6 +1757,22 @@ subrosa_status subrosa_snapshot_address(const struct subrosa_snapshot *snapshot,
                                         struct subrosa_text *address);
 
 /**
+ * The node port at `index`, from 0, of those that are bound for peers ("192.0.2.1:30400"). SUBROSA_NOT_FOUND beyond the
+ * last, and while Whisper is off. Valid until subrosa_snapshot_free().
+ */
+subrosa_status subrosa_snapshot_node_address(const struct subrosa_snapshot *snapshot,
+                                             size_t index,
+                                             struct subrosa_text *address);
+
+/**
+ * The name of the key at `index`, from 0, of those that the node ports show ("subrosanode1..."), for addresses that
+ * take nobody else. SUBROSA_NOT_FOUND beyond the last. Valid until subrosa_snapshot_free().
+ */
+subrosa_status subrosa_snapshot_node_id(const struct subrosa_snapshot *snapshot,
+                                        size_t index,
+                                        struct subrosa_text *id);
+
+/**
  * Frees the snapshot and all its getters gave. NULL is fine. May be called from callbacks.
  */
 void subrosa_snapshot_free(struct subrosa_snapshot *snapshot);
@@ -1237,6 +1787,12 @@ subrosa_status subrosa_store_change_key(const struct subrosa_node *node, const u
  * Gives the store a passphrase, not empty: as subrosa_store_change_key(), and takes as long as opening with one.
  */
 subrosa_status subrosa_store_change_passphrase(const struct subrosa_node *node, const char *passphrase);
+
+/**
+ * Decides about a store of which friends met another copy (SUBROSA_EVENT_OWN_STORE): SUBROSA_STORE_GO_ON or
+ * SUBROSA_STORE_STAND_DOWN. SUBROSA_WRONG_STATE when there is nothing to decide.
+ */
+subrosa_status subrosa_store_decide(const struct subrosa_node *node, int32_t decision);
 
 /**
  * Closes the node and removes its store for good: the keys in it are overwritten, and its files deleted. Friends are
@@ -1341,6 +1897,18 @@ subrosa_status subrosa_invite_redeem(const struct subrosa_node *node,
                                      const char *text,
                                      const struct subrosa_redeem_options *options,
                                      struct subrosa_person *person);
+
+/**
+ * Asks a person of whom only the identity is known to be a friend, with a greeting of at most 256 bytes, or NULL. Goes
+ * through Whisper, again and again for 14 days, also after a restart; ends in a friend event: added, or no answer.
+ * Messages may be sent at once, and wait. If they have asked us already, this accepts it.
+ *
+ * SUBROSA_NO_WAY without a peer or archive, SUBROSA_ALREADY_EXISTS while a request to them is out, SUBROSA_TOO_LARGE,
+ * SUBROSA_BLOCKED if we blocked them.
+ */
+subrosa_status subrosa_request_send(const struct subrosa_node *node,
+                                    const struct subrosa_person *person,
+                                    const char *greeting);
 
 /**
  * The requests that wait, the oldest first: at most `limit` of them, and never more than 1000, after that of `after`;
@@ -1713,6 +2281,218 @@ subrosa_status subrosa_conversation_delete(const struct subrosa_node *node,
                                            uint64_t *deleted);
 
 /**
+ * Publishes `len` bytes in an envelope that spreads through the network of nodes. Returns when it is on disk; the
+ * search for its proof of work goes on by itself, over restarts as well, and ends in a published event. `id` may be
+ * NULL if you do not want to know it.
+ *
+ * SUBROSA_NO_WAY without a peer to give it to, SUBROSA_TOO_LARGE above about 65000 bytes, SUBROSA_POW_TOO_DEAR for a
+ * proof of work that nobody can do, SUBROSA_QUEUE_FULL when 1024 publications, or 64 MiB of them, wait to leave.
+ */
+subrosa_status subrosa_publish(const struct subrosa_node *node,
+                               const uint8_t *body,
+                               size_t len,
+                               const struct subrosa_publish_options *options,
+                               struct subrosa_publication_id *id);
+
+/**
+ * Takes a publication back: `*cancelled` is 1 if it had not left, and its published event says so; or 0 when it was
+ * too late.
+ */
+subrosa_status subrosa_publish_cancel(const struct subrosa_node *node,
+                                      const struct subrosa_publication_id *id,
+                                      int32_t *cancelled);
+
+/**
+ * What the proof of work would cost of `size` bytes, sealed to a person and unsigned, that live for `ttl_ms`
+ * milliseconds; `pow` as in subrosa_publish_options. `*bits` are the leading zero bits to be found, `*hashes` what that
+ * takes on average (one search in three takes longer, one in fifty four times as long), `*seconds` what that takes on
+ * one thread of this machine, as just measured. Each of the three may be NULL.
+ *
+ * SUBROSA_TOO_LARGE for what fits no envelope, SUBROSA_POW_TOO_DEAR for what nobody can do.
+ */
+subrosa_status subrosa_pow_cost(const struct subrosa_node *node,
+                                size_t size,
+                                uint64_t ttl_ms,
+                                double pow,
+                                uint32_t *bits,
+                                double *hashes,
+                                double *seconds);
+
+/**
+ * Subscribes: every envelope that matches becomes one durable envelope event, also what came while the node was away,
+ * as far as archives have it. Lasts until subrosa_unsubscribe(), over restarts. `options` may be NULL: everything that
+ * is sealed to the identity of this node. `id` may be NULL if you do not want to know it.
+ *
+ * SUBROSA_QUEUE_FULL beyond 1024 subscriptions.
+ */
+subrosa_status subrosa_subscribe(const struct subrosa_node *node,
+                                 const struct subrosa_subscribe_options *options,
+                                 struct subrosa_subscription_id *id);
+
+/**
+ * Ends a subscription; events that wait still come. SUBROSA_NOT_FOUND when there is no such subscription.
+ */
+subrosa_status subrosa_unsubscribe(const struct subrosa_node *node, const struct subrosa_subscription_id *id);
+
+/**
+ * The subscriptions, the oldest first: at most `limit` of them, and never more than 1000, after `after`; NULL is from
+ * the start.
+ *
+ * Free `*subscriptions` with subrosa_subscriptions_free(); the subscriptions themselves stay.
+ */
+subrosa_status subrosa_subscription_list(const struct subrosa_node *node,
+                                         const struct subrosa_subscription_id *after,
+                                         size_t limit,
+                                         struct subrosa_subscriptions **subscriptions);
+
+/**
+ * How many subscriptions are in the list; 0 for NULL. May be called from callbacks.
+ */
+size_t subrosa_subscriptions_len(const struct subrosa_subscriptions *subscriptions);
+
+/**
+ * The subscription at `index`, from 0; NULL beyond the end. It belongs to the list and ends with it. May be called
+ * from callbacks.
+ */
+const struct subrosa_subscription *subrosa_subscriptions_at(const struct subrosa_subscriptions *subscriptions,
+                                                            size_t index);
+
+/**
+ * Frees the list and what is in it. NULL is fine. May be called from callbacks.
+ */
+void subrosa_subscriptions_free(struct subrosa_subscriptions *subscriptions);
+
+/**
+ * Its name, as events and subrosa_unsubscribe() know it.
+ */
+subrosa_status subrosa_subscription_get_id(const struct subrosa_subscription *subscription,
+                                           struct subrosa_subscription_id *id);
+
+/**
+ * What opens its envelopes: a SUBROSA_SUBSCRIPTION_ number, or -1 for a kind this version of the interface has no
+ * number for.
+ */
+subrosa_status subrosa_subscription_kind(const struct subrosa_subscription *subscription, int32_t *kind);
+
+/**
+ * The topic at `index`, from 0. SUBROSA_NOT_FOUND beyond the last; a subscription without topics is to all of them.
+ */
+subrosa_status subrosa_subscription_topic(const struct subrosa_subscription *subscription,
+                                          size_t index,
+                                          struct subrosa_topic *topic);
+
+/**
+ * Whose signature it asks for, if anybody's.
+ */
+subrosa_status subrosa_subscription_sender(const struct subrosa_subscription *subscription,
+                                           struct subrosa_person *sender);
+
+/**
+ * The least proof of work it asks for.
+ */
+subrosa_status subrosa_subscription_least_pow(const struct subrosa_subscription *subscription, double *pow);
+
+/**
+ * What was sent earlier is not wanted: milliseconds since 1970 UTC.
+ */
+subrosa_status subrosa_subscription_since(const struct subrosa_subscription *subscription, uint64_t *time);
+
+/**
+ * Archives gave all that was sent before this, in milliseconds since 1970 UTC, if they ever did.
+ */
+subrosa_status subrosa_subscription_complete(const struct subrosa_subscription *subscription, uint64_t *time);
+
+/**
+ * Your note, if there is one. Valid as long as the list.
+ */
+subrosa_status subrosa_subscription_label(const struct subrosa_subscription *subscription,
+                                          struct subrosa_text *label);
+
+/**
+ * Keeps a connection with this node from now on, over restarts: "host:port", or "subrosanode1...@host:port" to take
+ * nobody else there. Adding one twice is fine. SUBROSA_QUEUE_FULL beyond 1024.
+ */
+subrosa_status subrosa_peer_add(const struct subrosa_node *node, const char *address);
+
+/**
+ * Forgets a peer that was added, and ends the connection with it. SUBROSA_NOT_FOUND when it is not kept; those of the
+ * config are not.
+ */
+subrosa_status subrosa_peer_remove(const struct subrosa_node *node, const char *address);
+
+/**
+ * The peers, those of the config first: at most `limit` of them, and never more than 1000, after the address `after`;
+ * NULL is from the start.
+ *
+ * Free `*peers` with subrosa_peers_free(); the peers themselves stay.
+ */
+subrosa_status subrosa_peer_list(const struct subrosa_node *node,
+                                 const char *after,
+                                 size_t limit,
+                                 struct subrosa_peers **peers);
+
+/**
+ * Asks this archive from now on, over restarts: an address as of subrosa_peer_add(), and the grant that its operator
+ * gave you, at most 64 bytes, or NULL with `len` 0. Adding one again replaces the grant. SUBROSA_QUEUE_FULL beyond 64.
+ */
+subrosa_status subrosa_archive_add(const struct subrosa_node *node,
+                                   const char *address,
+                                   const uint8_t *grant,
+                                   size_t len);
+
+/**
+ * Forgets an archive that was added. SUBROSA_NOT_FOUND when it is not kept; those of the config are not.
+ */
+subrosa_status subrosa_archive_remove(const struct subrosa_node *node, const char *address);
+
+/**
+ * The archives, as subrosa_peer_list() gives the peers.
+ *
+ * Free `*archives` with subrosa_peers_free(); the archives themselves stay.
+ */
+subrosa_status subrosa_archive_list(const struct subrosa_node *node,
+                                    const char *after,
+                                    size_t limit,
+                                    struct subrosa_peers **archives);
+
+/**
+ * How many peers or archives are in the list; 0 for NULL. May be called from callbacks.
+ */
+size_t subrosa_peers_len(const struct subrosa_peers *peers);
+
+/**
+ * The peer or archive at `index`, from 0; NULL beyond the end. It belongs to the list and ends with it. May be called
+ * from callbacks.
+ */
+const struct subrosa_peer *subrosa_peers_at(const struct subrosa_peers *peers, size_t index);
+
+/**
+ * Frees the list and what is in it. NULL is fine. May be called from callbacks.
+ */
+void subrosa_peers_free(struct subrosa_peers *peers);
+
+/**
+ * Its address. Valid as long as the list.
+ */
+subrosa_status subrosa_peer_address(const struct subrosa_peer *peer, struct subrosa_text *address);
+
+/**
+ * 1 if you named it, with subrosa_peer_add() or in the config; 0 if it was learned from others.
+ */
+subrosa_status subrosa_peer_fixed(const struct subrosa_peer *peer, int32_t *fixed);
+
+/**
+ * Whether a grant is kept for it, which only archives have: 1 or 0.
+ */
+subrosa_status subrosa_peer_granted(const struct subrosa_peer *peer, int32_t *granted);
+
+/**
+ * When it last did what was asked of it, to within an hour, in milliseconds since 1970 UTC; kept of those that were
+ * added only. SUBROSA_NOT_FOUND when it never did.
+ */
+subrosa_status subrosa_peer_last_good(const struct subrosa_peer *peer, uint64_t *time);
+
+/**
  * The SUBROSA_EVENT_ number of an event; 0 for NULL, and for an event this version of the interface has no number for.
  * Ack and free events of a kind you do not know: later versions have more.
  */
@@ -1730,12 +2510,12 @@ int64_t subrosa_event_id(const struct subrosa_event *event);
 void subrosa_event_free(struct subrosa_event *event);
 
 /**
- * The person it is about.
+ * The person it is about; of an envelope event, who signed it, if anybody did.
  */
 subrosa_status subrosa_event_person(const struct subrosa_event *event, struct subrosa_person *person);
 
 /**
- * The message it is about: of message, delivery and lane_stopped events.
+ * The message it is about: of message, delivery, lane_stopped and waiting events.
  */
 subrosa_status subrosa_event_message_id(const struct subrosa_event *event, struct subrosa_message_id *id);
 
@@ -1750,9 +2530,10 @@ subrosa_status subrosa_event_reply_to(const struct subrosa_event *event, struct 
 subrosa_status subrosa_event_invite_id(const struct subrosa_event *event, struct subrosa_invite_id *id);
 
 /**
- * The body of message and transient events: whatever the friend sent, so check it. Valid until subrosa_event_free().
+ * The body of message, transient and envelope events: whatever somebody sent, so check it. Valid until subrosa_event_free().
  */
-subrosa_status subrosa_event_body(const struct subrosa_event *event, struct subrosa_bytes *body);
+subrosa_status subrosa_event_body(const struct subrosa_event *event,
+                                  struct subrosa_bytes *body);
 
 /**
  * The greeting of a request, what happened in a fault event, the address ("192.0.2.1:4000") in a link event. Valid
@@ -1772,12 +2553,13 @@ subrosa_status subrosa_event_label(const struct subrosa_event *event, struct sub
 subrosa_status subrosa_event_content_type(const struct subrosa_event *event, struct subrosa_text *content_type);
 
 /**
- * The lane of message and lane_stopped events.
+ * The lane of message, lane_stopped and waiting events.
  */
 subrosa_status subrosa_event_lane(const struct subrosa_event *event, uint32_t *lane);
 
 /**
- * When a message was sent, by the clock of the sender, in milliseconds since 1970 UTC.
+ * When a message or envelope was sent, by the clock of the sender, in milliseconds since 1970 UTC; envelopes may be
+ * dated back by some seconds.
  */
 subrosa_status subrosa_event_sent(const struct subrosa_event *event, uint64_t *time);
 
@@ -1792,11 +2574,12 @@ subrosa_status subrosa_event_received(const struct subrosa_event *event, uint64_
 subrosa_status subrosa_event_way(const struct subrosa_event *event, int32_t *way);
 
 /**
- * What became of it: a SUBROSA_DELIVERY_, SUBROSA_FRIEND_ or SUBROSA_LINK_ number, by the kind of the event, or 1 and
- * 0 for full and room again. A number you do not know comes from a later version: ignore it; -1 stands for one that
+ * What became of it: a number whose names begin as the kind of the event says (SUBROSA_DELIVERY_, SUBROSA_FRIEND_ and
+ * so on), or 1 and 0 for full and room again. A number you do not know comes from a later version: ignore it; -1 stands for one that
  * this version of the interface has no number for.
  */
-subrosa_status subrosa_event_state(const struct subrosa_event *event, int32_t *state);
+subrosa_status subrosa_event_state(const struct subrosa_event *event,
+                                   int32_t *state);
 
 /**
  * Why a message was refused: a SUBROSA_REFUSAL_ number, of lane_stopped events and of deliveries that ended refused.
@@ -1810,9 +2593,45 @@ subrosa_status subrosa_event_refusal(const struct subrosa_event *event, int32_t 
 subrosa_status subrosa_event_what(const struct subrosa_event *event, int32_t *what);
 
 /**
- * The offset of a clock event, in milliseconds, ours minus theirs; how many events were lost, in a dropped event.
+ * The offset of a clock event, in milliseconds, ours minus theirs; how many events were lost, in a dropped event; how
+ * many hashes were done, in a progress event.
  */
 subrosa_status subrosa_event_number(const struct subrosa_event *event, int64_t *number);
+
+/**
+ * The publication of published and progress events.
+ */
+subrosa_status subrosa_event_publication_id(const struct subrosa_event *event, struct subrosa_publication_id *id);
+
+/**
+ * The subscription that opened the envelope of an envelope event.
+ */
+subrosa_status subrosa_event_subscription_id(const struct subrosa_event *event, struct subrosa_subscription_id *id);
+
+/**
+ * The topic of an envelope.
+ */
+subrosa_status subrosa_event_topic(const struct subrosa_event *event, struct subrosa_topic *topic);
+
+/**
+ * The id of an envelope.
+ */
+subrosa_status subrosa_event_hash(const struct subrosa_event *event, struct subrosa_envelope_hash *hash);
+
+/**
+ * When an envelope ends, in milliseconds since 1970 UTC.
+ */
+subrosa_status subrosa_event_expires(const struct subrosa_event *event, uint64_t *time);
+
+/**
+ * The proof of work that an envelope showed.
+ */
+subrosa_status subrosa_event_pow(const struct subrosa_event *event, double *pow);
+
+/**
+ * How many hashes a search that a progress event is about takes on average; one in three takes longer.
+ */
+subrosa_status subrosa_event_expected(const struct subrosa_event *event, double *hashes);
 
 /**
  * Sends the log of the library, up to `level` (a SUBROSA_LOG_ number), to `callback`, for the whole process and all

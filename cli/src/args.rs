@@ -1,8 +1,10 @@
 //! What may be written on the command line, but for the options of each command: those stand with the command.
 
 use crate::command::Command;
+use crate::neighbour;
 use clap::{ArgAction, Parser};
 use std::path::PathBuf;
+use subrosa::ArchiveAddress;
 
 const AFTER: &str = "\
 First steps, in two terminals:
@@ -10,6 +12,12 @@ First steps, in two terminals:
   subrosa --data ada invite --auto-accept   subrosa --data ben redeem 'subrosa:...'
   subrosa --data ada run                    subrosa --data ben run --interactive
                                             send subrosa1... Hello
+
+Friends who are never online together need a node and an archive between them:
+  subrosa --data well archive --listen 0.0.0.0:30400     on a machine that is always on
+  subrosa --data ada peers add HOST:30400                subrosa --data ben peers add ...
+  subrosa --data ada archives add HOST:30400             subrosa --data ben archives add ...
+  subrosa --data ada request subrosa1...                 an identity is enough, no invite
 
 Files in the data directory:
   store.db      everything: identity, friends, messages; each value is sealed
@@ -43,6 +51,16 @@ pub(crate) struct Args {
     /// A file whose first line is the passphrase of the store; or set SUBROSA_PASSPHRASE
     #[arg(long, global = true, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
+
+    /// A node to exchange envelopes with while this command runs, beside those that `peers` keeps; may be given several
+    /// times
+    #[arg(long, global = true, value_name = "HOST:PORT", value_parser = neighbour::peer)]
+    pub peer: Vec<String>,
+
+    /// An archive to ask while this command runs, beside those that `archives` keeps, with the grant its operator gave
+    /// you; may be given several times
+    #[arg(long, global = true, value_name = "HOST:PORT[,GRANT]", value_parser = neighbour::archive)]
+    pub archive: Vec<ArchiveAddress>,
 
     /// Write one JSON object per line
     #[arg(long, global = true)]

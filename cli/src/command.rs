@@ -1,6 +1,8 @@
 //! The commands, one file each, and what they share: opening the store, waiting for an event, closing.
 
 mod accept;
+mod archive;
+mod archives;
 mod block;
 mod cancel;
 mod chat;
@@ -18,19 +20,26 @@ mod init;
 mod invite;
 mod lane;
 mod network_changed;
+mod node;
+mod peers;
+mod pow_cost;
+mod publish;
 mod redeem;
 mod remove;
 mod rename;
+mod request;
 mod requests;
 mod run;
 mod safety;
 mod send;
 mod status;
 mod store;
+mod subscribe;
+mod subscriptions;
 
 use crate::args::Args;
 use crate::failure::{Exit, Failure, Outcome};
-use crate::home::{Home, Network};
+use crate::home::{Home, Neighbours, Network};
 use crate::output::Output;
 use crate::trial::peer;
 use clap::Subcommand;
@@ -48,6 +57,7 @@ pub(crate) enum Command {
     Id(id::Id),
     Invite(invite::Invite),
     Redeem(redeem::Redeem),
+    Request(request::Request),
     Requests(requests::Requests),
     Accept(accept::Accept),
     Decline(decline::Decline),
@@ -67,6 +77,15 @@ pub(crate) enum Command {
     Delete(delete::Delete),
     Chat(chat::Chat),
     Run(run::Run),
+    Peers(peers::Peers),
+    Archives(archives::Archives),
+    Publish(publish::Publish),
+    PowCost(pow_cost::PowCost),
+    Subscribe(subscribe::Subscribe),
+    Subscriptions(subscriptions::Subscriptions),
+    Unsubscribe(subscriptions::Unsubscribe),
+    Node(node::Node),
+    Archive(archive::Archive),
     NetworkChanged(network_changed::NetworkChanged),
     Status(status::Status),
     Doctor(doctor::Doctor),
@@ -91,11 +110,17 @@ pub(crate) struct Context<'a> {
 
 /// Does what the command line says.
 pub(crate) fn run(args: Args, output: &Output) -> Outcome {
-    let home = || Home::new(args.data.clone(), args.passphrase_file.clone());
+    let neighbours = || Neighbours { peers: args.peer.clone(), archives: args.archive.clone() };
+    let home = || {
+        let home = Home::new(args.data.clone(), args.passphrase_file.clone())?;
+        Ok::<Home, Error>(home.with_neighbours(neighbours()))
+    };
     match args.command {
         Command::Init(init) => init.run(&home()?, output),
         Command::Chat(chat) => chat.run(&home()?, output),
         Command::Run(run) => run.run(&home()?, output),
+        Command::Node(node) => node.run(&home()?, output),
+        Command::Archive(archive) => archive.run(&home()?, output),
         Command::Doctor(doctor) => doctor.run(&home()?, output),
         Command::Store(store) => store.run(&home()?, output),
         Command::Demo(demo) => demo.run(args.data, output),
@@ -113,6 +138,14 @@ pub(crate) fn run(args: Args, output: &Output) -> Outcome {
     }
 }
 
+/// The 16 bytes of an id, written as 32 hexadecimal digits.
+fn parse_id(text: &str, what: &str) -> Result<[u8; 16], Error> {
+    let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok();
+    bytes
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| Error::invalid(format!("the id of {what} is 32 hexadecimal digits")))
+}
+
 impl Command {
     /// Whether it has use for the network.
     fn network(&self) -> Network {
@@ -121,6 +154,8 @@ impl Command {
             Command::Invite(_) | Command::Redeem(_) | Command::Accept(_) => true,
             Command::Send(send) => send.wait.is_some(),
             Command::Inbox(inbox) => inbox.wait.is_some(),
+            Command::Request(_) | Command::Publish(_) => true,
+            Command::Subscribe(subscribe) => !subscribe.keep,
             _ => false,
         };
         if needed { Network::On } else { Network::Off }
@@ -149,12 +184,22 @@ impl Command {
             Command::Inbox(it) => it.run(context),
             Command::History(it) => it.run(context),
             Command::Delete(it) => it.run(context),
+            Command::Request(it) => it.run(context),
+            Command::Peers(it) => it.run(context),
+            Command::Archives(it) => it.run(context),
+            Command::Publish(it) => it.run(context),
+            Command::PowCost(it) => it.run(context),
+            Command::Subscribe(it) => it.run(context),
+            Command::Subscriptions(it) => it.run(context),
+            Command::Unsubscribe(it) => it.run(context),
             Command::NetworkChanged(it) => it.run(context),
             Command::Status(it) => it.run(context),
             Command::Doctor(it) => it.run_live(context),
             Command::Init(_)
             | Command::Chat(_)
             | Command::Store(_)
+            | Command::Node(_)
+            | Command::Archive(_)
             | Command::Run(_)
             | Command::Demo(_)
             | Command::Crash(_)

@@ -3,7 +3,13 @@
 use crate::output::{Output, body_text, one_line, put_body, time_text};
 use crate::person::short;
 use serde_json::{Value, json};
-use subrosa::{DeliveryState, Error, Event, EventKind, FriendChange, FullWhat, Received, Way};
+use subrosa::{
+    DeliveryState, Error, Event, EventKind, FriendChange, FullWhat, OwnStore, Received, RequestOrigin, Way,
+};
+
+mod whisper;
+
+pub(crate) use whisper::topic_text;
 
 /// Shows an event.
 pub(crate) fn show(event: &Event, output: &Output) -> Result<(), Error> {
@@ -25,8 +31,9 @@ pub(crate) fn value(event: &Event) -> Value {
             }
             value
         }
-        EventKind::Request { person, greeting, label } => json!({
+        EventKind::Request { person, greeting, label, origin } => json!({
             "type": "request", "person": person.text(), "greeting": greeting, "label": label,
+            "origin": origin_name(*origin),
         }),
         EventKind::Friend { person, change } => json!({
             "type": "friend_change", "person": person.text(), "change": change_name(*change),
@@ -42,7 +49,9 @@ pub(crate) fn value(event: &Event) -> Value {
             "type": "invite_expired", "invite": invite.to_string(), "label": label,
             "person": person.map(|p| p.text()),
         }),
-        EventKind::OwnStore { person } => json!({"type": "own_store", "person": person.text()}),
+        EventKind::OwnStore { person, seen } => json!({
+            "type": "own_store", "person": person.text(), "seen": seen_name(*seen),
+        }),
         EventKind::Transient { person, body } => {
             let mut value = json!({"type": "transient", "person": person.text()});
             put_body(&mut value, body);
@@ -58,7 +67,7 @@ pub(crate) fn value(event: &Event) -> Value {
         EventKind::Clock { offset } => json!({"type": "clock", "offset_ms": offset}),
         EventKind::Fault { text } => json!({"type": "fault", "text": text}),
         EventKind::Dropped { count } => json!({"type": "dropped", "count": count}),
-        _ => json!({"type": "unknown"}),
+        other => whisper::value(other).unwrap_or_else(|| json!({"type": "unknown"})),
     };
     if let Some(id) = event.id {
         put(&mut value, "event", id.0);
@@ -76,7 +85,7 @@ fn message_value(message: &Received) -> Value {
         "reply_to": message.reply_to.map(|id| id.to_string()),
         "sent_ms": message.sent.as_millis(),
         "received_ms": message.received.as_millis(),
-        "way": match message.way { Way::Link => "link", _ => "other" },
+        "way": match message.way { Way::Link => "link", Way::Envelope => "envelope", _ => "other" },
         "restored": message.restored,
     });
     put_body(&mut value, &message.body);
@@ -115,6 +124,12 @@ pub(crate) fn text(kind: &EventKind) -> String {
                 "the store of {} is an older copy of itself: some of what you were told is delivered may be lost there",
                 short(person)
             ),
+            FriendChange::Cloned => format!(
+                "two copies of the store of {} are in use: an older one came, and was sent away",
+                short(person)
+            ),
+            FriendChange::NoAnswer => format!("{} never answered your request", short(person)),
+            FriendChange::NewDevice => format!("{} uses another device now", short(person)),
             _ => format!("{}: a change of a later version", short(person)),
         },
         EventKind::LaneStopped { person, lane, message, why } => {
@@ -128,7 +143,12 @@ pub(crate) fn text(kind: &EventKind) -> String {
             Some(person) => format!("{} never answered: the invite you redeemed has expired", short(person)),
             None => format!("the invite{} has expired unused", label_text(label)),
         },
-        EventKind::OwnStore { person } => format!(
+        EventKind::OwnStore { person, seen: OwnStore::Cloned } => format!(
+            "there are two copies of this store: {} met the other one after this one, which now sends nothing\n  \
+             `subrosa store decide go-on` if this one is to go on, `subrosa store decide stand-down` if the other",
+            short(person)
+        ),
+        EventKind::OwnStore { person, .. } => format!(
             "this store is an older copy of itself, or there are two of it: {} knows more of its past",
             short(person)
         ),
@@ -143,6 +163,7 @@ pub(crate) fn text(kind: &EventKind) -> String {
             let what = match what {
                 FullWhat::Inbox => "the inbox",
                 FullWhat::Disk => "the disk",
+                FullWhat::Pool => "the pool of envelopes",
                 _ => "a queue",
             };
             if *full { format!("{what} is full") } else { format!("{what} has room again") }
@@ -152,7 +173,7 @@ pub(crate) fn text(kind: &EventKind) -> String {
         }
         EventKind::Fault { text } => format!("fault: {}", one_line(text)),
         EventKind::Dropped { count } => format!("{count} short-lived events were lost"),
-        _ => "an event of a later version".to_owned(),
+        other => whisper::text(other).unwrap_or_else(|| "an event of a later version".to_owned()),
     }
 }
 
@@ -179,6 +200,25 @@ pub(crate) fn change_name(change: FriendChange) -> &'static str {
         FriendChange::Declined => "declined",
         FriendChange::Renewed => "renewed",
         FriendChange::RolledBack => "rolled_back",
+        FriendChange::Cloned => "cloned",
+        FriendChange::NoAnswer => "no_answer",
+        FriendChange::NewDevice => "new_device",
+        _ => "unknown",
+    }
+}
+
+fn seen_name(seen: OwnStore) -> &'static str {
+    match seen {
+        OwnStore::RolledBack => "rolled_back",
+        OwnStore::Cloned => "cloned",
+        _ => "unknown",
+    }
+}
+
+fn origin_name(origin: RequestOrigin) -> &'static str {
+    match origin {
+        RequestOrigin::Invite => "invite",
+        RequestOrigin::Whisper => "whisper",
         _ => "unknown",
     }
 }
@@ -187,6 +227,7 @@ fn what_name(what: FullWhat) -> &'static str {
     match what {
         FullWhat::Inbox => "inbox",
         FullWhat::Disk => "disk",
+        FullWhat::Pool => "pool",
         _ => "unknown",
     }
 }

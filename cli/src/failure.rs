@@ -64,7 +64,10 @@ impl Failure {
                  that was made with it",
             ),
             ErrorKind::NotAFriend => Some("`subrosa friends` lists your friends"),
-            ErrorKind::NoWay => Some("an invite without address is redeemed with --address HOST:PORT"),
+            ErrorKind::NoWay => Some(
+                "an invite without address is redeemed with --address HOST:PORT; envelopes need a node: \
+                 `subrosa peers add HOST:PORT`, or --peer",
+            ),
             _ => None,
         }
     }

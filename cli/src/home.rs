@@ -11,7 +11,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use subrosa::{Config, Error, ErrorKind, Identity, Node, Preset, Secret32, StoreKey};
+use subrosa::{ArchiveAddress, Config, Error, ErrorKind, Identity, Node, Preset, Secret32, StoreKey};
 use zeroize::{Zeroize, Zeroizing};
 
 const STORE: &str = "store.db";
@@ -64,6 +64,15 @@ pub(crate) struct Home {
     passphrase_file: Option<PathBuf>,
     /// Whether SUBROSA_PASSPHRASE counts.
     environment: bool,
+    /// Whom the command line names in Whisper, beside those that the store keeps.
+    neighbours: Neighbours,
+}
+
+/// Peers and archives of the command line.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Neighbours {
+    pub peers: Vec<String>,
+    pub archives: Vec<ArchiveAddress>,
 }
 
 impl Home {
@@ -72,12 +81,17 @@ impl Home {
         let dir = dir.or_else(usual_dir).ok_or_else(|| {
             Error::invalid("there is no home directory: name a data directory with --data DIR")
         })?;
-        Ok(Home { dir, passphrase_file, environment: true })
+        Ok(Home { dir, passphrase_file, environment: true, neighbours: Neighbours::default() })
     }
 
     /// A directory with a key file, whatever the environment says.
     pub(crate) fn without_passphrase(dir: PathBuf) -> Home {
-        Home { dir, passphrase_file: None, environment: false }
+        Home { dir, passphrase_file: None, environment: false, neighbours: Neighbours::default() }
+    }
+
+    /// The same, with these peers and archives for as long as the command runs.
+    pub(crate) fn with_neighbours(self, neighbours: Neighbours) -> Home {
+        Home { neighbours, ..self }
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -141,15 +155,25 @@ impl Home {
             Network::Off => Vec::new(),
         };
         config.advertise = settings.advertise;
+        if network == Network::On {
+            config.whisper.peers.clone_from(&self.neighbours.peers);
+            config.whisper.archives.clone_from(&self.neighbours.archives);
+        }
         Ok(config)
     }
 
     /// Opens the store. One that is gone is not made anew: that would be another identity.
     pub(crate) fn open(&self, network: Network) -> Result<Node, Error> {
+        self.open_as(network, |_| {})
+    }
+
+    /// Opens the store, with what `set` changes in its configuration.
+    pub(crate) fn open_as(&self, network: Network, set: impl FnOnce(&mut Config)) -> Result<Node, Error> {
         if self.settings()?.changing.is_some() {
             self.settle_key()?;
         }
-        let config = self.config(network)?;
+        let mut config = self.config(network)?;
+        set(&mut config);
         if !self.store_path().exists() {
             return Err(Error::new(
                 ErrorKind::NotFound,
@@ -259,7 +283,7 @@ fn read_key(path: &Path) -> Result<Secret32, Error> {
 }
 
 /// The first line of a file.
-fn read_passphrase(path: &Path) -> Result<Zeroizing<String>, Error> {
+pub(crate) fn read_passphrase(path: &Path) -> Result<Zeroizing<String>, Error> {
     let bytes = Zeroizing::new(read_limited(path).map_err(|e| file_error("read", path, &e))?);
     let text = std::str::from_utf8(&bytes)
         .map_err(|_| Error::invalid(format!("{} is not UTF-8 text", path.display())))?;
@@ -270,14 +294,19 @@ fn read_passphrase(path: &Path) -> Result<Zeroizing<String>, Error> {
     Ok(words)
 }
 
-/// Reads an identity: 64 hexadecimal digits, the 32 bytes of a secp256k1 secret key.
-pub(crate) fn read_identity(path: &Path) -> Result<Identity, Error> {
+/// Reads a key of 32 bytes, written as 64 hexadecimal digits.
+pub(crate) fn read_secret(path: &Path) -> Result<Secret32, Error> {
     let text = Zeroizing::new(read_limited(path).map_err(|e| file_error("read", path, &e))?);
     let bytes = data_encoding::HEXLOWER_PERMISSIVE
         .decode(text.trim_ascii())
         .map(Zeroizing::new)
         .map_err(|_| Error::invalid(format!("{} does not hold 64 hexadecimal digits", path.display())))?;
-    Identity::from_secret(&bytes)
+    Secret32::from_slice(&bytes)
+}
+
+/// Reads an identity: 64 hexadecimal digits, the 32 bytes of a secp256k1 secret key.
+pub(crate) fn read_identity(path: &Path) -> Result<Identity, Error> {
+    Identity::from_secret(read_secret(path)?.as_bytes())
 }
 
 /// Writes an identity as [`read_identity`] reads it, into a new file that only its owner may read.

@@ -9,6 +9,7 @@ mod event;
 mod failure;
 mod home;
 mod log_to_stderr;
+mod neighbour;
 mod output;
 mod person;
 mod port;

@@ -8,7 +8,7 @@ use std::process::Command;
 use subrosa::operations::{Command::Lines, OPERATIONS};
 
 /// Commands that are no operations of a node.
-const OTHERS: [&str; 3] = ["demo", "doctor", "help"];
+const OTHERS: [&str; 5] = ["archive", "demo", "doctor", "help", "node"];
 
 fn help(words: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_subrosa")).args(words).arg("--help").output().unwrap();

@@ -1,7 +1,7 @@
 //! The plain values that cross the boundary: ids as structs of fixed size, and views of memory the library owns.
 
 use std::ffi::c_char;
-use subrosa::{InviteId, MessageId, PersonId};
+use subrosa::{InviteId, MessageId, PersonId, PublicationId, SubscriptionId};
 
 /// Room for the text form of a person, with the zero at its end.
 pub const SUBROSA_PERSON_TEXT_SIZE: usize = 80;
@@ -28,6 +28,38 @@ pub struct subrosa_message_id {
 pub struct subrosa_invite_id {
     /// The bytes.
     pub bytes: [u8; 16],
+}
+
+/// A publication: 16 random bytes that name it in its event.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct subrosa_publication_id {
+    /// The bytes.
+    pub bytes: [u8; 16],
+}
+
+/// A subscription: 16 random bytes that name it in its events.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct subrosa_subscription_id {
+    /// The bytes.
+    pub bytes: [u8; 16],
+}
+
+/// A topic of envelopes: 4 bytes that everybody sees, and by which those who can open an envelope find it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct subrosa_topic {
+    /// The bytes.
+    pub bytes: [u8; 4],
+}
+
+/// The id of an envelope: the keccak-256 hash of its bytes, the same for everybody.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct subrosa_envelope_hash {
+    /// The bytes.
+    pub bytes: [u8; 32],
 }
 
 /// Bytes that the library owns, valid as long as the function says that gave them. No zero byte follows them.
@@ -116,5 +148,29 @@ impl From<InviteId> for subrosa_invite_id {
 impl From<subrosa_invite_id> for InviteId {
     fn from(id: subrosa_invite_id) -> InviteId {
         InviteId(id.bytes)
+    }
+}
+
+impl From<PublicationId> for subrosa_publication_id {
+    fn from(id: PublicationId) -> subrosa_publication_id {
+        subrosa_publication_id { bytes: id.0 }
+    }
+}
+
+impl From<subrosa_publication_id> for PublicationId {
+    fn from(id: subrosa_publication_id) -> PublicationId {
+        PublicationId(id.bytes)
+    }
+}
+
+impl From<SubscriptionId> for subrosa_subscription_id {
+    fn from(id: SubscriptionId) -> subrosa_subscription_id {
+        subrosa_subscription_id { bytes: id.0 }
+    }
+}
+
+impl From<subrosa_subscription_id> for SubscriptionId {
+    fn from(id: subrosa_subscription_id) -> SubscriptionId {
+        SubscriptionId(id.bytes)
     }
 }

@@ -5,10 +5,11 @@ use crate::boundary;
 use crate::handle::{self, handle};
 use crate::identity::subrosa_identity;
 use crate::status::subrosa_status;
+use crate::whisper;
 use std::ffi::c_char;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use subrosa::{Config, Error, ErrorKind, Identity, Preset, Result, Secret32, StoreKey};
+use subrosa::{Config, Error, Identity, Preset, RequestPolicy, Result, Secret32, StoreKey};
 
 /// A computer: any free port on all addresses.
 pub const SUBROSA_PRESET_DESKTOP: i32 = 1;
@@ -39,6 +40,43 @@ pub const SUBROSA_CONFIG_TRANSIENT_EVENTS: i32 = 8;
 /// For subrosa_config_set_number(): acked and ended messages older than so many milliseconds are deleted; 0 keeps them.
 pub const SUBROSA_CONFIG_RETENTION_MS: i32 = 9;
 
+/// For subrosa_config_set_number(): whether friends made by request are direct at first (0, the default, or 1).
+pub const SUBROSA_CONFIG_DIRECT_REQUESTS: i32 = 10;
+/// For subrosa_config_set_number(): which requests are shown, a SUBROSA_REQUESTS_ number.
+pub const SUBROSA_CONFIG_REQUESTS: i32 = 11;
+/// For subrosa_config_set_number(): so many milliseconds without an open link, and messages go by envelope as well; at
+/// once to friends who are not direct.
+pub const SUBROSA_CONFIG_FALLBACK_MS: i32 = 12;
+/// For subrosa_config_set_number(): how many milliseconds an envelope with a message lives, a minute to 30 days. A
+/// message without a receipt by then is sealed again.
+pub const SUBROSA_CONFIG_COPY_TTL_MS: i32 = 13;
+/// For subrosa_config_set_number(): without a link, receipts go by envelope so many milliseconds after the last message.
+pub const SUBROSA_CONFIG_RECEIPT_WAIT_MS: i32 = 14;
+/// For subrosa_config_set_number(): whether peers are asked only for what we listen to, and nothing is passed on (0 or
+/// 1). Saves traffic; but peers know that what a light node sends is its own.
+pub const SUBROSA_CONFIG_LIGHT: i32 = 15;
+/// For subrosa_config_set_number(): most bytes of envelopes kept for peers, at least 1 MiB.
+pub const SUBROSA_CONFIG_POOL_BYTES: i32 = 16;
+/// For subrosa_config_set_number(): how many peers are looked for, at most 512.
+pub const SUBROSA_CONFIG_PEERS_LEAST: i32 = 17;
+/// For subrosa_config_set_number(): how many peers are taken, 1 to 512, and no fewer than are looked for.
+pub const SUBROSA_CONFIG_PEERS_MOST: i32 = 18;
+/// For subrosa_config_set_number(): threads that search for proof of work, 1 to 256.
+pub const SUBROSA_CONFIG_WORK_THREADS: i32 = 19;
+/// For subrosa_config_set_number(): how many milliseconds the search for one message may take on average, on one
+/// thread. What would take longer waits for a link, or is refused.
+pub const SUBROSA_CONFIG_MOST_WORK_MS: i32 = 20;
+/// For subrosa_config_set_number(): whether the key of the node port outlives the process, so that others may name it
+/// in addresses (0 or 1). For nodes and archives that serve; the node of a user gets a new one each time.
+pub const SUBROSA_CONFIG_KEEP_NODE_KEY: i32 = 21;
+
+/// Which requests of people who know only our identity are shown: all.
+pub const SUBROSA_REQUESTS_SHOW: u64 = 1;
+/// Which requests are shown: those that come by an invite of ours.
+pub const SUBROSA_REQUESTS_KNOWN: u64 = 2;
+/// Which requests are shown: none.
+pub const SUBROSA_REQUESTS_DROP: u64 = 3;
+
 /// How a node is set up. Make it, set what should not be as the preset has it, open as many nodes with it as you like
 /// (one at a time: each store belongs to one node), free it. Any thread may use it.
 pub struct subrosa_config {
@@ -47,17 +85,20 @@ pub struct subrosa_config {
 
 handle!(subrosa_config, Builder);
 
+/// Longest life of an envelope, in milliseconds: 30 days.
+const MOST_TTL_MS: u64 = 30 * 86_400_000;
+
 /// A config whose key comes later.
 pub struct Builder(Mutex<State>);
 
-struct State {
+pub(crate) struct State {
     /// Its key is a placeholder: the one that counts is `key`.
-    config: Config,
+    pub(crate) config: Config,
     key: Option<StoreKey>,
 }
 
 impl Builder {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -215,10 +256,17 @@ pub unsafe extern "C" fn subrosa_config_set_number(
             SUBROSA_CONFIG_RETENTION_MS => {
                 config.retention = Some(Duration::from_millis(value)).filter(|time| !time.is_zero());
             }
-            other => {
-                let text = format!("this version of the library has no number {other} to set");
-                return Err(Error::new(ErrorKind::NotSupported, text));
+            SUBROSA_CONFIG_DIRECT_REQUESTS => config.direct_requests = yes_or_no(value)?,
+            SUBROSA_CONFIG_REQUESTS => config.requests = policy(value)?,
+            SUBROSA_CONFIG_FALLBACK_MS => config.fallback = Duration::from_millis(value),
+            SUBROSA_CONFIG_COPY_TTL_MS => {
+                if !(60_000..=MOST_TTL_MS).contains(&value) {
+                    return Err(Error::invalid("an envelope with a message lives from a minute to 30 days"));
+                }
+                config.copy_ttl = Duration::from_millis(value);
             }
+            SUBROSA_CONFIG_RECEIPT_WAIT_MS => config.receipt_wait = Duration::from_millis(value),
+            other => return whisper::set_number(&mut config.whisper, other, value),
         }
         Ok(())
     })
@@ -230,7 +278,7 @@ pub unsafe extern "C" fn subrosa_config_free(config: *mut subrosa_config) {
     boundary::value((), || drop(handle::take(config)));
 }
 
-fn yes_or_no(value: u64) -> Result<bool> {
+pub(crate) fn yes_or_no(value: u64) -> Result<bool> {
     match value {
         0 => Ok(false),
         1 => Ok(true),
@@ -238,9 +286,18 @@ fn yes_or_no(value: u64) -> Result<bool> {
     }
 }
 
-fn within(value: u64, least: usize, most: usize) -> Result<usize> {
+pub(crate) fn within(value: u64, least: usize, most: usize) -> Result<usize> {
     usize::try_from(value)
         .ok()
         .filter(|value| (least..=most).contains(value))
         .ok_or_else(|| Error::invalid(format!("the value is {least} to {most}, not {value}")))
+}
+
+fn policy(value: u64) -> Result<RequestPolicy> {
+    match value {
+        SUBROSA_REQUESTS_SHOW => Ok(RequestPolicy::Show),
+        SUBROSA_REQUESTS_KNOWN => Ok(RequestPolicy::Known),
+        SUBROSA_REQUESTS_DROP => Ok(RequestPolicy::Drop),
+        other => Err(Error::invalid(format!("the value is a SUBROSA_REQUESTS_ number, not {other}"))),
+    }
 }

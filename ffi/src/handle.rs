@@ -211,34 +211,49 @@ pub(crate) unsafe fn optional_text<'a>(pointer: *const c_char, what: &str) -> Re
 /// Most addresses in one list: more is a mistake.
 const MOST_ADDRESSES: usize = 64;
 
+/// A list of C strings. Null is fine when there are none.
+pub(crate) unsafe fn texts<'a>(list: *const *const c_char, count: usize, what: &str) -> Result<Vec<&'a str>> {
+    // SAFETY: what the caller vouches for is what `list_of` asks for.
+    let pointers = unsafe { list_of(list, count, MOST_ADDRESSES, what) }?;
+    // SAFETY: the caller vouches for strings that end with a zero byte.
+    pointers.iter().map(|pointer| unsafe { text(*pointer, what) }).collect()
+}
+
+/// A list of plain values of the host. Null is fine when there are none; more than `most` are refused unseen.
+pub(crate) unsafe fn list_of<'a, T>(
+    list: *const T,
+    count: usize,
+    most: usize,
+    what: &str,
+) -> Result<&'a [T]> {
+    if count == 0 {
+        return Ok(&[]);
+    }
+    if list.is_null() {
+        return Err(null(what));
+    }
+    if count > most {
+        return Err(Error::new(ErrorKind::TooLarge, format!("{what} holds at most {most}, not {count}")));
+    }
+    // SAFETY: the caller vouches for `count` values.
+    Ok(unsafe { std::slice::from_raw_parts(list, count) })
+}
+
 /// A list of C strings that are addresses with ports. Null is fine when there are none.
 pub(crate) unsafe fn addresses(
     list: *const *const c_char,
     count: usize,
     what: &str,
 ) -> Result<Vec<SocketAddr>> {
-    if count == 0 {
-        return Ok(Vec::new());
-    }
-    if list.is_null() {
-        return Err(null(what));
-    }
-    if count > MOST_ADDRESSES {
-        return Err(Error::new(
-            ErrorKind::TooLarge,
-            format!("{what} holds at most {MOST_ADDRESSES}, not {count}"),
-        ));
-    }
-    let parse = |index| {
-        // SAFETY: the caller vouches for `count` pointers to strings that end with a zero byte.
-        let address = unsafe { text(*list.add(index), what) }?;
+    let parse = |address: &str| {
         address.trim().parse().map_err(|_| {
             Error::invalid(format!(
                 "{what}: an address is written 192.0.2.1:4000 or [2001:db8::1]:4000, not `{address}`"
             ))
         })
     };
-    (0..count).map(parse).collect()
+    // SAFETY: what the caller vouches for is what `texts` asks for.
+    unsafe { texts(list, count, what) }?.into_iter().map(parse).collect()
 }
 
 /// An options struct of C, which grows at its end in later versions.

@@ -22,6 +22,8 @@ pub mod identity;
 
 pub mod config;
 
+pub mod whisper;
+
 pub mod node;
 
 pub mod snapshot;
@@ -37,6 +39,12 @@ pub mod friend;
 pub mod message;
 
 pub mod history;
+
+pub mod publication;
+
+pub mod subscription;
+
+pub mod peer;
 
 pub mod event;
 

@@ -1,11 +1,12 @@
-//! Those who want to be friends: the requests that wait, and the answers to them. How requests come about is in
-//! `invite.rs`.
+//! Requests to be friends: ours by identity alone, those of others that wait, and the answers to them. Those that come of
+//! invites begin in `invite.rs`.
 
 use crate::boundary;
 use crate::bytes::{Text, subrosa_person, subrosa_text};
 use crate::handle::{self, Field, List, field, handle};
 use crate::node::subrosa_node;
 use crate::status::subrosa_status;
+use std::ffi::c_char;
 use subrosa::{PersonId, RequestInfo, Timestamp, wait};
 
 /// A request that waits for an answer, as it stood when it was listed. Never changes; any thread may look at it.
@@ -39,6 +40,31 @@ impl From<RequestInfo> for RequestBox {
             received: info.received,
         }
     }
+}
+
+/// Asks a person of whom only the identity is known to be a friend, with a greeting of at most 256 bytes, or NULL. Goes
+/// through Whisper, again and again for 14 days, also after a restart; ends in a friend event: added, or no answer.
+/// Messages may be sent at once, and wait. If they have asked us already, this accepts it.
+///
+/// SUBROSA_NO_WAY without a peer or archive, SUBROSA_ALREADY_EXISTS while a request to them is out, SUBROSA_TOO_LARGE,
+/// SUBROSA_BLOCKED if we blocked them.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn subrosa_request_send(
+    node: *const subrosa_node,
+    person: *const subrosa_person,
+    greeting: *const c_char,
+) -> subrosa_status {
+    boundary::status(|| {
+        // SAFETY: the caller keeps the rules of the header.
+        let (node, person, greeting) = unsafe {
+            (
+                handle::get(node)?,
+                handle::value(person, "person")?,
+                handle::optional_text(greeting, "greeting")?,
+            )
+        };
+        wait(node.node.request_send(person.try_into()?, greeting.map(str::to_owned)))
+    })
 }
 
 /// The requests that wait, the oldest first: at most `limit` of them, and never more than 1000, after that of `after`;

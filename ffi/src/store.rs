@@ -1,11 +1,11 @@
-//! The store as a whole: another key, and the end of it. Opening it is opening a node, in `node.rs`.
+//! The store as a whole: another key, which of two copies goes on, and the end of it. Opening it is opening a node, in `node.rs`.
 
 use crate::boundary;
 use crate::handle;
 use crate::node::subrosa_node;
 use crate::status::subrosa_status;
 use std::ffi::c_char;
-use subrosa::{Error, Secret32, StoreKey, wait};
+use subrosa::{Error, Secret32, StoreDecision, StoreKey, wait};
 
 /// Gives the store another key: `len` must be 32, random, from the system's key store. From now on only that opens it;
 /// a key or passphrase it had before does not any more. What is in it stays.
@@ -35,6 +35,28 @@ pub unsafe extern "C" fn subrosa_store_change_passphrase(
             return Err(Error::invalid("the passphrase is empty"));
         }
         wait(node.node.store_change_key(StoreKey::passphrase(words)))
+    })
+}
+
+/// For subrosa_store_decide(): this store is the one. It sends what waits, and friends prefer it to every copy they met;
+/// the other copies stop sending as soon as they hear of it.
+pub const SUBROSA_STORE_GO_ON: i32 = 1;
+/// For subrosa_store_decide(): another copy is the one. This one sends nothing, meets no friend and takes no message to
+/// send, until it is told to go on.
+pub const SUBROSA_STORE_STAND_DOWN: i32 = 2;
+
+/// Decides about a store of which friends met another copy (SUBROSA_EVENT_OWN_STORE): SUBROSA_STORE_GO_ON or
+/// SUBROSA_STORE_STAND_DOWN. SUBROSA_WRONG_STATE when there is nothing to decide.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn subrosa_store_decide(node: *const subrosa_node, decision: i32) -> subrosa_status {
+    boundary::status(|| {
+        let node = handle::get(node)?;
+        let decision = match decision {
+            SUBROSA_STORE_GO_ON => StoreDecision::GoOn,
+            SUBROSA_STORE_STAND_DOWN => StoreDecision::StandDown,
+            other => return Err(Error::invalid(format!("{other} is no decision about a store"))),
+        };
+        wait(node.node.store_decide(decision))
     })
 }
 

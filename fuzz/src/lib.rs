@@ -5,6 +5,7 @@
 #[path = "../../testing/sim/src/disk.rs"]
 mod disk;
 
+pub mod pages;
 pub mod party;
 pub mod people;
 pub mod speech;

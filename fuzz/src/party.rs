@@ -1,12 +1,12 @@
 //! A conversation with a model of its store, and the rules that hold whatever the friend says: what is said is durable
 //! before it is said, nothing is shown twice, a message has one end, and nothing grows without bound.
 
-use crate::disk::{Disk, Effect};
+use crate::disk::{Disk, Effect, Sealed};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 use subrosa_proto::entropy::SeededEntropy;
 use subrosa_proto::friends::conversation::change::{Batch, Change, Outgoing, Query};
-use subrosa_proto::friends::conversation::{Config, Conversation, Input, LinkId, Output};
+use subrosa_proto::friends::conversation::{Config, Conversation, Dark, Input, LinkId, Output};
 use subrosa_proto::friends::frame::Frame;
 use subrosa_proto::friends::message::{End, Epoch, Lane, Message, MessageId, Position};
 use subrosa_proto::time::Timestamp;
@@ -37,10 +37,20 @@ pub struct Party {
     pub said: VecDeque<(LinkId, Frame)>,
     /// What the host was shown, in order.
     pub shown: Vec<(Lane, Message)>,
+    /// Envelopes that were sealed for the friend, in order, and when.
+    pub posted: Vec<Envelope>,
+    /// Since when archives are to be asked again.
+    pub asks: Option<Timestamp>,
+    dark: Option<Dark>,
+    direct: bool,
+    held: bool,
     /// Whether one of the stores was found to be older than the other remembers.
     pub alarmed: bool,
     numbered: HashMap<(Epoch, Lane, u64), MessageId>,
     once_numbered: HashSet<MessageId>,
+    /// Ids that the friend named as shown in a copy. If our store is an older one, it may have said them under numbers it
+    /// does not know of.
+    named: HashSet<MessageId>,
     voids: HashSet<(Epoch, Lane, u64)>,
     marks: HashMap<(u32, Epoch, Lane), u64>,
     ever_shown: HashSet<MessageId>,
@@ -50,6 +60,20 @@ pub struct Party {
     /// Epochs of the friend that were retired once. A friend that goes back to one may hear that a message is held
     /// while the store is still about to drop it and take it again; no promise rests on what is held.
     retired: HashSet<(u32, Epoch)>,
+}
+
+/// A copy for the friend.
+pub struct Envelope {
+    sealed: Sealed,
+    sent: Timestamp,
+    opened: bool,
+}
+
+impl Envelope {
+    /// When it was sealed.
+    pub fn sent(&self) -> Timestamp {
+        self.sent
+    }
 }
 
 /// Small limits, so that they are reached.
@@ -69,6 +93,14 @@ pub fn small_limits(pick: [u8; 8]) -> Config {
         receipt_after: 1 + after as usize % 32,
         retransmit: (Duration::from_millis(300), Duration::from_millis(300 * (1 + delay % 16))),
         opening: Duration::from_secs(2),
+        fallback: Duration::from_millis(100 * (1 + delay % 4)),
+        copy_messages: 1 + held as usize % 40,
+        copy_bytes: 300 + bytes * 64,
+        copy_ttl: Duration::from_secs(60),
+        copy_slack: Duration::from_secs(5),
+        receipt_wait: Duration::from_millis(500),
+        receipt_again: Duration::from_secs(10),
+        ask_again: Duration::from_secs(5),
     }
 }
 
@@ -87,9 +119,15 @@ impl Party {
             now,
             said: VecDeque::new(),
             shown: Vec::new(),
+            posted: Vec::new(),
+            asks: None,
+            dark: None,
+            direct: true,
+            held: false,
             alarmed: false,
             numbered: HashMap::new(),
             once_numbered: HashSet::new(),
+            named: HashSet::new(),
             voids: HashSet::new(),
             marks: HashMap::new(),
             ever_shown: HashSet::new(),
@@ -148,17 +186,24 @@ impl Party {
         match &input {
             Input::LinkUp(link) => self.link = Some(*link),
             Input::LinkDown(link) if self.link == Some(*link) => self.link = None,
-            Input::Frame(_, Frame::Message { position, message, .. }) => {
-                self.heard.entry(*position).or_default().insert(Some(message.id));
+            Input::Frame(_, frame) => self.hear(frame),
+            Input::Copy { frames, .. } => {
+                for frame in frames {
+                    self.hear(frame);
+                    if let Frame::Kept(ids) = frame {
+                        self.named.extend(ids);
+                    }
+                }
             }
-            Input::Frame(_, Frame::Void(position)) => {
-                self.heard.entry(*position).or_default().insert(None);
-            }
+            Input::Dark(dark) => self.dark = *dark,
+            Input::Direct(direct) => self.direct = *direct,
+            Input::Held(held) => self.held = *held,
             _ => {}
         }
         let mut out = Vec::new();
         self.machine.handle(input, self.now, &mut out);
-        assert!(self.machine.stats().in_flight <= self.config.window_messages, "the window is kept");
+        let window = self.config.window_messages.max(self.config.copy_messages);
+        assert!(self.machine.stats().in_flight <= window, "the window is kept");
         let mut closed = None;
         for output in out {
             match output {
@@ -169,6 +214,8 @@ impl Party {
                 Output::Load(query) => self.work.push_back(Work::Load(query)),
                 Output::Transmit { link, frame, .. } => {
                     assert_eq!(Some(link), self.link, "speaks on the link that is up");
+                    let ours = matches!(frame, Frame::Message { .. } | Frame::Void(_));
+                    assert!(!(ours && self.held), "nothing of the outbox is said while it is held");
                     self.check_frame(&frame);
                     if let Frame::Refuse { position, .. } = &frame {
                         self.heard.entry(*position).or_default().insert(None);
@@ -181,16 +228,53 @@ impl Party {
                     assert!(friend.sent.contains_key(&id), "what is accepted is durable");
                 }
                 Output::Rollback { .. } => self.alarmed = true,
+                Output::AskAgain(since) => self.asks = Some(since),
                 Output::Cancelled(..)
                 | Output::Started(..)
                 | Output::Transient(_)
                 | Output::Events
+                | Output::Waiting { .. }
                 | Output::Stopped(..) => {}
             }
         }
         if let Some(link) = closed {
             self.feed(Input::LinkDown(link));
         }
+    }
+
+    fn hear(&mut self, frame: &Frame) {
+        match frame {
+            Frame::Message { position, message, .. } => {
+                self.heard.entry(*position).or_default().insert(Some(message.id));
+            }
+            Frame::Void(position) => {
+                self.heard.entry(*position).or_default().insert(None);
+            }
+            _ => {}
+        }
+    }
+
+    /// An envelope of the friend's comes, for the first time or again; what it says of keys is learnt.
+    pub fn open(&mut self, envelope: &mut Envelope) {
+        if envelope.sealed.until <= self.now {
+            return;
+        }
+        let Sealed { key, frames, fresh, .. } = &envelope.sealed;
+        let keys = &mut self.disk.friends.entry(FRIEND).or_default().keys;
+        let opens = *key == 0 || keys.own.contains(key);
+        let (taken, first) = (keys.taken, !std::mem::replace(&mut envelope.opened, true));
+        keys.theirs.extend(fresh.iter().filter(|key| **key > taken));
+        if opens {
+            let (frames, key, sent) = (frames.clone(), *key, envelope.sent);
+            self.feed(Input::Copy { frames, key, sent });
+        } else if first {
+            self.feed(Input::StaleCopy);
+        }
+    }
+
+    /// Whether copies are refused by the store from now on, as too dear after all.
+    pub fn refuse_copies(&mut self, refuse: bool) {
+        self.disk.refuses_copies = refuse;
     }
 
     /// The oldest of what waits becomes durable, or is read. False when nothing waits.
@@ -251,6 +335,9 @@ impl Party {
         self.seed = self.seed.wrapping_add(0x1_0000);
         let saved = self.disk.saved(FRIEND);
         self.machine = Conversation::new(self.config.clone(), saved, entropy(self.seed), self.now);
+        for said in [Input::Direct(self.direct), Input::Dark(self.dark), Input::Held(self.held)] {
+            self.feed(said);
+        }
     }
 
     /// How a message that was sent ended; none while it is under way or if it was lost before it was durable.
@@ -271,8 +358,15 @@ impl Party {
     fn check_batch(&mut self, batch: &Batch) {
         for change in batch {
             match change {
-                Change::Done { id, end: End::Delivered } => {
-                    assert!(self.once_numbered.contains(id), "what is delivered was numbered");
+                Change::Done { id, end: End::Delivered } | Change::Void { id, end: End::Delivered } => {
+                    let known = self.once_numbered.contains(id) || self.named.contains(id);
+                    assert!(known, "what is delivered was numbered, or named by the friend");
+                }
+                Change::Assign { .. } => assert!(!self.held, "nothing is numbered while it is held"),
+                Change::Copy { frames, .. } => {
+                    let message = frames.iter().any(|frame| matches!(frame, Frame::Message { .. }));
+                    assert!(!(message && self.held), "nothing is copied while it is held");
+                    assert!(self.dark.is_some(), "copies are made where they can be");
                 }
                 Change::Retire { device, epoch } => {
                     self.retired.insert((*device, *epoch));
@@ -312,6 +406,9 @@ impl Party {
                     }
                 }
             }),
+            Frame::Kept(ids) => {
+                assert!(ids.iter().all(|id| self.ever_shown.contains(id)), "shown before it is receipted");
+            }
             _ => {}
         }
     }
@@ -346,6 +443,16 @@ impl Party {
                 assert!(self.ever_shown.insert(message.id), "nothing is shown twice");
                 self.shown.push((position.lane, message));
             }
+            Effect::Sealed(sealed) => {
+                for frame in &sealed.frames {
+                    self.check_frame(frame);
+                    if let Frame::Refuse { position, .. } = frame {
+                        self.heard.entry(*position).or_default().insert(None);
+                    }
+                }
+                self.posted.push(Envelope { sealed, sent: self.now, opened: false });
+            }
+            Effect::Unsealed(_) => {}
             Effect::Ended(id, _) => {
                 let friend = self.disk.friends.get(&FRIEND).expect("a friend");
                 assert_eq!(friend.sent.get(&id).map(|sent| sent.finals), Some(1), "one end");

@@ -73,6 +73,8 @@ pub enum Say {
     Full(bool),
     /// An address book.
     Addresses(u64),
+    /// Messages of these ids were shown.
+    Kept(Vec<u8>),
     /// Any bytes.
     Bytes(Vec<u8>),
 }
@@ -144,6 +146,7 @@ impl Say {
                 addresses: Vec::new(),
                 observed: None,
             }),
+            Say::Kept(ids) => Frame::Kept(ids.iter().map(|id| MessageId([*id; 16])).collect()),
             Say::Bytes(bytes) => return Frame::decode(bytes).ok().flatten(),
         };
         // What could not be read is not handed to a conversation.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use subrosa_fuzz::party::{Party, small_limits};
 use subrosa_fuzz::people::NOW;
 use subrosa_fuzz::speech::{Say, message};
-use subrosa_proto::friends::conversation::Input;
 use subrosa_proto::friends::conversation::change::Outgoing;
+use subrosa_proto::friends::conversation::{Dark, Input};
 use subrosa_proto::friends::message::{Lane, MessageId};
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::wire::Bytes;
@@ -31,6 +31,17 @@ enum Step {
     Settle,
     InboxFull(bool),
     OlderStore,
+    Held(bool),
+    Direct(bool),
+    /// Copies may be so large and so dear, if any.
+    Dark(Option<(u16, u32)>),
+    /// The store refuses copies.
+    Refuses(bool),
+    /// A copy of the friend's: what it says, its key, and how many minutes ago it was sealed.
+    Copy(Vec<Say>, u8, i16),
+    StaleCopy,
+    CopiesLost,
+    AskedAgain,
     ClockTrusted(bool),
     /// Time passes, with everything durable.
     Wait(u16),
@@ -53,6 +64,7 @@ fuzz_target!(|input: ([u8; 8], Vec<Step>)| {
                     lane: Lane::from(lane % 10),
                     expires: ttl.map(|ms| now.after(Duration::from_millis(ms.into()))),
                     position: None,
+                    copied: None,
                 });
             }
             Step::Transient => us.feed(Input::Transient(Bytes::from(vec![1]))),
@@ -82,6 +94,21 @@ fuzz_target!(|input: ([u8; 8], Vec<Step>)| {
             Step::Settle => us.settle(),
             Step::InboxFull(full) => us.feed(Input::InboxFull(*full)),
             Step::OlderStore => us.feed(Input::OlderStore),
+            Step::Held(held) => us.feed(Input::Held(*held)),
+            Step::Direct(direct) => us.feed(Input::Direct(*direct)),
+            Step::Dark(terms) => us.feed(Input::Dark(
+                terms.map(|(largest, work)| Dark { largest: largest.into(), work: u64::from(work) << 10 }),
+            )),
+            Step::Refuses(refuses) => us.refuse_copies(*refuses),
+            Step::Copy(said, key, ago) => {
+                let frames = said.iter().take(12).filter_map(|say| say.frame(us.epoch())).collect();
+                let sent = now.as_millis().saturating_add_signed(-60_000 * i64::from(*ago));
+                let sent = Timestamp::from_millis(sent);
+                us.feed(Input::Copy { frames, key: u64::from(*key % 16), sent });
+            }
+            Step::StaleCopy => us.feed(Input::StaleCopy),
+            Step::CopiesLost => us.feed(Input::CopiesLost),
+            Step::AskedAgain => us.feed(Input::AskedAgain),
             Step::ClockTrusted(trusted) => us.feed(Input::ClockTrusted(*trusted)),
             Step::Wait(ms) => {
                 now = now.after(Duration::from_millis((*ms).into()));
@@ -99,6 +126,7 @@ fuzz_target!(|input: ([u8; 8], Vec<Step>)| {
             Step::Restart => us.restart(),
         }
         us.said.clear();
+        us.posted.clear();
     }
     us.tick();
     us.restart();

@@ -8,8 +8,8 @@ use std::time::Duration;
 use subrosa_fuzz::party::{Party, small_limits};
 use subrosa_fuzz::people::NOW;
 use subrosa_fuzz::speech::message;
-use subrosa_proto::friends::conversation::Input;
 use subrosa_proto::friends::conversation::change::Outgoing;
+use subrosa_proto::friends::conversation::{Dark, Input};
 use subrosa_proto::friends::message::{End, Lane, MessageId};
 use subrosa_proto::time::Timestamp;
 
@@ -30,6 +30,15 @@ enum Step {
     Wait(u16),
     Restart(bool),
     ClockTrusted(bool, bool),
+    Held(bool, bool),
+    Direct(bool, bool),
+    /// One side may make copies so large and so dear, if any.
+    Dark(bool, Option<(u16, u32)>),
+    Refuses(bool, bool),
+    /// One side gets an envelope of the other's: any of them, in any order, also again.
+    Envelope(bool, u8),
+    /// One side gets all envelopes that it asks for again.
+    Answer(bool),
     Retry(bool),
     Skip(bool),
 }
@@ -88,6 +97,16 @@ impl Run {
             Step::ClockTrusted(side, trusted) => {
                 self.sides[usize::from(*side)].feed(Input::ClockTrusted(*trusted));
             }
+            Step::Held(side, held) => self.sides[usize::from(*side)].feed(Input::Held(*held)),
+            Step::Direct(side, direct) => self.sides[usize::from(*side)].feed(Input::Direct(*direct)),
+            Step::Dark(side, terms) => {
+                let terms = terms
+                    .map(|(largest, work)| Dark { largest: largest.into(), work: u64::from(work) << 10 });
+                self.sides[usize::from(*side)].feed(Input::Dark(terms));
+            }
+            Step::Refuses(side, refuses) => self.sides[usize::from(*side)].refuse_copies(*refuses),
+            Step::Envelope(side, which) => self.envelope(usize::from(*side), usize::from(*which)),
+            Step::Answer(side) => self.answer(usize::from(*side)),
             Step::Retry(side) => self.start(usize::from(*side), Input::Retry),
             Step::Skip(side) => self.start(usize::from(*side), Input::Skip),
         }
@@ -102,7 +121,7 @@ impl Run {
         message.id.0[0] = 1 + side as u8;
         let (lane, id) = (Lane::from(lane % 4), message.id);
         let expires = ttl.map(|ms| self.now.after(Duration::from_millis(ms.into())));
-        if self.sides[side].send(Outgoing { message, lane, expires, position: None }) {
+        if self.sides[side].send(Outgoing { message, lane, expires, position: None, copied: None }) {
             self.sent.push((side, lane, id));
         }
     }
@@ -128,6 +147,25 @@ impl Run {
         true
     }
 
+    fn envelope(&mut self, side: usize, which: usize) {
+        let mut posted = std::mem::take(&mut self.sides[1 - side].posted);
+        let count = posted.len().max(1);
+        if let Some(envelope) = posted.get_mut(which % count) {
+            self.sides[side].open(envelope);
+        }
+        self.sides[1 - side].posted = posted;
+    }
+
+    fn answer(&mut self, side: usize) {
+        let Some(since) = self.sides[side].asks.take() else { return };
+        let mut posted = std::mem::take(&mut self.sides[1 - side].posted);
+        for envelope in posted.iter_mut().filter(|envelope| envelope.sent() >= since) {
+            self.sides[side].open(envelope);
+        }
+        self.sides[1 - side].posted = posted;
+        self.sides[side].feed(Input::AskedAgain);
+    }
+
     fn wait(&mut self, ms: u64) {
         self.now = self.now.after(Duration::from_millis(ms));
         for side in &mut self.sides {
@@ -146,6 +184,8 @@ impl Run {
     fn heal(&mut self) {
         for side in &mut self.sides {
             side.feed(Input::InboxFull(false));
+            side.feed(Input::Held(false));
+            side.feed(Input::Direct(true));
         }
         self.connect();
         let mut rounds = 0;

@@ -1,5 +1,7 @@
 //! `demo`: messages survive killed processes, to watch.
 
+mod dark;
+
 use crate::duration;
 use crate::failure::{Exit, Outcome};
 use crate::output::Output;
@@ -32,12 +34,17 @@ const RECEIVER: usize = 1;
 /// ends with exit code 3. With --data the stores are kept there, and each can be looked at with the other commands.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Demo {
-    /// How many messages are sent
-    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    messages: u64,
+    /// Friends who are never online together, and know no address of each other: they become friends by identity alone
+    /// and talk through a node and an archive, all four of which are killed now and then
+    #[arg(long)]
+    dark: bool,
+
+    /// How many messages are sent; with --dark by each of the two [default: 2000, or 200]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    messages: Option<u64>,
 
     /// How often the receiver is killed, before both are killed once; 0 kills nobody
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=1_000))]
+    #[arg(long, default_value_t = 5, conflicts_with = "dark", value_parser = clap::value_parser!(u64).range(0..=1_000))]
     kills: u64,
 
     /// Bytes of a message
@@ -49,7 +56,7 @@ pub(crate) struct Demo {
     #[arg(long)]
     seed: Option<u64>,
 
-    /// When to give up [default: a minute, 10 s for each kill and a second for each 50 messages]
+    /// When to give up [default: three minutes and a second for each 20 messages with --dark; else a minute, 10 s for each kill and a second for each 50 messages]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     timeout: Option<Duration>,
 }
@@ -71,14 +78,21 @@ struct Ending {
 }
 
 impl Demo {
+    fn messages(&self) -> u64 {
+        self.messages.unwrap_or(if self.dark { 200 } else { 2_000 })
+    }
+
     pub(crate) fn run(self, data: Option<PathBuf>, output: &Output) -> Outcome {
+        if self.dark {
+            return dark::Dark::new(&self)?.run(data, output);
+        }
         let mut story = Story::new(output.is_json());
         let seed = match self.seed {
             Some(seed) => seed,
             None => chance::seed()?,
         };
         let limit = self.timeout.unwrap_or_else(|| {
-            Duration::from_secs(60 + self.kills.saturating_mul(10).saturating_add(self.messages / 50))
+            Duration::from_secs(60 + self.kills.saturating_mul(10).saturating_add(self.messages() / 50))
         });
         let mut stage = Stage::new(seed, Scratch::new(data)?)?;
         let played = self.play(&mut stage, &mut story, seed, limit);
@@ -119,7 +133,7 @@ impl Demo {
         story.tell(format_args!("{ada} made an invite, {ben} redeemed it, {ada} accepted: they are friends"));
         story.tell(format_args!(
             "{ada} sends {} messages of {} bytes on {LANES} lanes; {}",
-            self.messages,
+            self.messages(),
             self.size,
             match self.kills {
                 0 => format!("{ben} is left alone"),
@@ -156,7 +170,7 @@ impl Demo {
         }
         let mut chance = Chance::new(seed);
         // Not before the first messages have arrived, and not after the last.
-        let (from, to) = (self.messages * 2 / 100, self.messages * 85 / 100);
+        let (from, to) = (self.messages() * 2 / 100, self.messages() * 85 / 100);
         let mut at: Vec<u64> = (0..=self.kills).map(|_| from + chance.below(to - from + 1)).collect();
         at.sort_unstable();
         let last = at.len() - 1;
@@ -192,7 +206,7 @@ impl Demo {
             story.tell(format_args!(
                 "both are killed: {ada} (pid {}) with {} messages to send, {ben} (pid {}) with {under_way} under way",
                 pids.0,
-                self.messages - stage.figures_of(SENDER).sent,
+                self.messages() - stage.figures_of(SENDER).sent,
                 pids.1
             ));
         } else {
@@ -226,7 +240,7 @@ impl Demo {
     }
 
     fn all_arrived(&self, stage: &Stage) -> bool {
-        self.arrived(stage) >= self.messages
+        self.arrived(stage) >= self.messages()
     }
 
     /// Goes on until something is so. False when it is not in time.
@@ -237,19 +251,19 @@ impl Demo {
         end: Instant,
         so: impl Fn(&Stage) -> bool,
     ) -> Result<bool, Error> {
-        let most = (self.messages / 10).clamp(*MOST_UNDER_WAY.start(), *MOST_UNDER_WAY.end());
+        let most = (self.messages() / 10).clamp(*MOST_UNDER_WAY.start(), *MOST_UNDER_WAY.end());
         while !so(stage) {
             if Instant::now() >= end {
                 return Ok(false);
             }
             let ledger = stage.ledger(SENDER);
-            while ledger.planned() < self.messages && ledger.unsent() < AHEAD && ledger.under_way() < most {
+            while ledger.planned() < self.messages() && ledger.unsent() < AHEAD && ledger.under_way() < most {
                 ledger.plan((ledger.planned() % LANES) as u32, self.size as usize);
             }
             stage.step(Duration::from_millis(50))?;
             let figures = stage.figures_of(SENDER);
             let text = format!("sent {}, arrived {}", figures.sent, figures.delivered);
-            story.progress(figures.delivered, self.messages, text);
+            story.progress(figures.delivered, self.messages(), text);
         }
         Ok(true)
     }
@@ -331,7 +345,7 @@ impl Demo {
                 "repeated": figures.repeated, "kills": receiver_kills, "both_kills": both_kills,
                 "under_way_at_kills": under_way, "problems": count,
                 "seconds": (seconds * 1000.0).round() / 1000.0,
-                "messages": self.messages, "size": self.size, "seed": seed,
+                "messages": self.messages(), "size": self.size, "seed": seed,
             }),
             verdict,
         )?;
@@ -348,7 +362,7 @@ mod tests {
     use super::*;
 
     fn demo(messages: u64, kills: u64) -> Demo {
-        Demo { messages, kills, size: 0, seed: None, timeout: None }
+        Demo { dark: false, messages: Some(messages), kills, size: 0, seed: None, timeout: None }
     }
 
     #[test]

@@ -3,15 +3,17 @@
 mod disk;
 mod network;
 mod report;
+mod whisper;
 
 use super::Context;
+use super::status::role_text;
 use crate::duration;
 use crate::failure::{Failure, Outcome};
 use crate::home::{Home, Network};
 use crate::output::{Output, now, time_text};
 use report::Report;
 use std::time::{Duration, Instant};
-use subrosa::{Error, ErrorKind, Event, EventKind, Node, Status, Timestamp};
+use subrosa::{Error, ErrorKind, Event, EventKind, Node, Status, StoreRole, Timestamp};
 
 /// No clock that is right shows less: 2025-01-01.
 const RELEASED: Timestamp = Timestamp::from_millis(1_735_689_600_000);
@@ -72,7 +74,9 @@ impl Doctor {
             network::ports(context.home, &status, &mut report)?;
             report.ok("answers", "not tried while `run` is up: links that others dialled prove it")?;
             network::friends(context.node, &mut report)?;
+            whisper::neighbours(context.node, &status, &mut report)?;
             queues(&status, &mut report)?;
+            copies(&status, &mut report)?;
             clock(&status, &Watch::default(), &mut report)?;
         }
         report.end()
@@ -82,11 +86,17 @@ impl Doctor {
         let mut watch = Watch::default();
         let status = subrosa::wait(node.status())?;
         network::ports(home, &status, report)?;
-        network::reachability(home, node, &status, &mut watch, report)?;
+        if status.store == StoreRole::StoodDown {
+            report.ok("answers", "not tried: this store meets nobody")?;
+        } else {
+            network::reachability(home, node, &status, &mut watch, report)?;
+        }
         network::wait_for_friends(node, self.wait, &mut watch)?;
         network::friends(node, report)?;
-        let status = subrosa::wait(node.status())?;
+        let status = whisper::wait_for_peers(node, &mut watch)?;
+        whisper::neighbours(node, &status, report)?;
         queues(&status, report)?;
+        copies(&status, report)?;
         clock(&status, &watch, report)?;
         match watch.fault {
             Some(text) => report.problem("node", &text, "report it, with what `subrosa -vv run` logs"),
@@ -143,6 +153,31 @@ fn queues(status: &Status, report: &mut Report) -> Result<(), Error> {
         );
     }
     report.ok("queues", &text)
+}
+
+/// Whether this is one of two copies of a store.
+fn copies(status: &Status, report: &mut Report) -> Result<(), Error> {
+    let Some(text) = role_text(status.store) else {
+        return report.ok("copies", "no friend has met another copy of this store");
+    };
+    match status.store {
+        StoreRole::One | StoreRole::Restored => report.warning(
+            "copies",
+            text,
+            "if this is the one to use, say `subrosa store decide go-on`; what friends had from the lost one and you do \
+             not is gone here",
+        ),
+        StoreRole::Held => report.problem(
+            "copies",
+            text,
+            "`subrosa store decide go-on` if this one is to go on, `subrosa store decide stand-down` if the other is",
+        ),
+        StoreRole::StoodDown => report.warning(
+            "copies",
+            text,
+            "`subrosa store wipe` when nothing in it is needed, or `subrosa store decide go-on` to use it after all",
+        ),
+    }
 }
 
 fn clock(status: &Status, watch: &Watch, report: &mut Report) -> Result<(), Error> {

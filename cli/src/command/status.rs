@@ -3,6 +3,7 @@
 use super::Context;
 use crate::failure::{Exit, Outcome};
 use serde_json::{Value, json};
+use subrosa::StoreRole;
 
 /// Show the state of the store and its queues
 #[derive(Debug, clap::Args)]
@@ -30,7 +31,34 @@ pub(super) fn value(status: &subrosa::Status) -> Value {
         "queued_bytes": status.queued_bytes,
         "unacked_messages": status.unacked_messages,
         "clock_confirmed": status.clock_confirmed,
+        "store": role_name(status.store),
+        "node_addresses": status.node_addresses.iter().map(|a| a.to_string()).collect::<Vec<_>>(),
+        "node_ids": status.node_ids,
+        "peers": status.peers,
+        "archives": status.archives,
     })
+}
+
+/// The stable name of what a store is to its copies.
+pub(super) fn role_name(role: StoreRole) -> &'static str {
+    match role {
+        StoreRole::One => "one",
+        StoreRole::Restored => "restored",
+        StoreRole::Held => "held",
+        StoreRole::StoodDown => "stood_down",
+    }
+}
+
+/// The same in words; none for a store that is alone.
+pub(super) fn role_text(role: StoreRole) -> Option<&'static str> {
+    match role {
+        StoreRole::One => None,
+        StoreRole::Restored => Some("this store was restored, or is one of two, and goes on sending"),
+        StoreRole::Held => Some("there are two copies of this store, and this one sends nothing"),
+        StoreRole::StoodDown => {
+            Some("this store stood down for another copy: it sends nothing and meets nobody")
+        }
+    }
 }
 
 /// For people.
@@ -44,5 +72,11 @@ pub(super) fn text(status: &subrosa::Status) -> String {
         "{} friends, {} linked\n{} messages wait to be delivered ({} bytes); {} wait to be seen",
         status.friends, status.links, status.queued_messages, status.queued_bytes, status.unacked_messages
     ));
+    if (status.peers, status.archives) != (0, 0) || !status.node_addresses.is_empty() {
+        text.push_str(&format!("\nWhisper: {} peers, {} archives", status.peers, status.archives));
+    }
+    if let Some(role) = role_text(status.store) {
+        text.push_str(&format!("\n{role}: see `subrosa store decide --help`"));
+    }
     text
 }

@@ -1,15 +1,16 @@
-//! `store`: another key for the store, and the end of it.
+//! `store`: another key for the store, which of two copies goes on, and the end of it.
 
+use super::status::role_name;
 use crate::failure::{Exit, Outcome};
-use crate::home::{Home, KeyKind, NewKey};
+use crate::home::{Home, KeyKind, Network, NewKey};
 use crate::output::Output;
 use clap::Subcommand;
 use serde_json::json;
 use std::io::{BufRead, Read, Write};
 use std::path::PathBuf;
-use subrosa::{Error, ErrorKind};
+use subrosa::{Error, ErrorKind, StoreDecision};
 
-/// Give the store another key, or remove it for good
+/// Give the store another key, say which of two copies goes on, or remove it for good
 #[derive(Debug, clap::Args)]
 pub(crate) struct Store {
     #[command(subcommand)]
@@ -19,6 +20,7 @@ pub(crate) struct Store {
 #[derive(Debug, Subcommand)]
 enum Action {
     ChangeKey(ChangeKey),
+    Decide(Decide),
     Wipe(Wipe),
 }
 
@@ -38,6 +40,24 @@ struct ChangeKey {
     new_key_file: bool,
 }
 
+/// Say which of two copies of this store goes on
+///
+/// When a backup was restored, or the store runs in two places, friends notice. A copy that a friend met before another
+/// one sends nothing until this is decided; `status` and `doctor` say so.
+#[derive(Debug, clap::Args)]
+struct Decide {
+    #[command(subcommand)]
+    decision: Decision,
+}
+
+#[derive(Debug, Subcommand)]
+enum Decision {
+    /// This one is the one: it sends what waits, and friends prefer it to every other copy
+    GoOn,
+    /// Another one is: this one sends nothing, takes nothing to send and meets nobody, until it is told to go on
+    StandDown,
+}
+
 /// Remove identity, friends and messages from this machine for good
 ///
 /// The keys are overwritten and the files deleted. Friends are not told. Without a copy of the identity (`subrosa id
@@ -53,6 +73,7 @@ impl Store {
     pub(crate) fn run(self, home: &Home, output: &Output) -> Outcome {
         match self.action {
             Action::ChangeKey(change) => change.run(home, output),
+            Action::Decide(decide) => decide.run(home, output),
             Action::Wipe(wipe) => wipe.run(home, output),
         }
     }
@@ -69,6 +90,25 @@ impl ChangeKey {
             KeyKind::Passphrase => ("passphrase", "The store opens with the new passphrase".to_owned()),
         };
         output.show(&json!({"type": "key_changed", "key": kind}), text)?;
+        Ok(Exit::Done)
+    }
+}
+
+impl Decide {
+    fn run(self, home: &Home, output: &Output) -> Outcome {
+        let (decision, text) = match self.decision {
+            Decision::GoOn => (StoreDecision::GoOn, "This store goes on"),
+            Decision::StandDown => (StoreDecision::StandDown, "This store stands down for another copy"),
+        };
+        // Friends hear of it when they next meet this store.
+        let node = home.open(Network::Off)?;
+        let decided = subrosa::wait(node.store_decide(decision));
+        let status = subrosa::wait(node.status());
+        let closed = subrosa::wait(node.close());
+        decided?;
+        let role = role_name(status?.store);
+        closed?;
+        output.show(&json!({"type": "store_decided", "store": role}), text)?;
         Ok(Exit::Done)
     }
 }

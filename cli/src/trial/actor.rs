@@ -29,6 +29,8 @@ pub(crate) struct Actor {
     pub name: &'static str,
     /// The data directory.
     pub dir: PathBuf,
+    /// What its command line has beside the usual.
+    arguments: Vec<String>,
     process: Option<Process>,
 }
 
@@ -39,8 +41,8 @@ struct Process {
 }
 
 impl Actor {
-    pub(crate) fn new(side: usize, name: &'static str, dir: PathBuf) -> Actor {
-        Actor { side, name, dir, process: None }
+    pub(crate) fn new(side: usize, name: &'static str, dir: PathBuf, arguments: Vec<String>) -> Actor {
+        Actor { side, name, dir, arguments, process: None }
     }
 
     /// Where its log is.
@@ -66,6 +68,7 @@ impl Actor {
             .arg("--data")
             .arg(&self.dir)
             .args(["-v", "trial-peer"])
+            .args(&self.arguments)
             .env_remove("SUBROSA_PASSPHRASE")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

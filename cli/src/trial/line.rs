@@ -11,6 +11,8 @@ pub(crate) enum Order {
     Invite,
     /// Redeem one.
     Redeem { text: String },
+    /// Ask somebody to be a friend, by identity alone.
+    Request { person: String },
     /// Accept a request.
     Accept { person: String },
     /// Send the content that belongs to `id`. Orders of one lane are followed one after the other.
@@ -39,8 +41,8 @@ pub(crate) enum Report {
     Cancel { id: String, done: bool },
     /// `ack` returned.
     Acked { event: i64 },
-    /// A message came.
-    Message { event: i64, id: String, lane: u32, digest: String },
+    /// A message came; `dark`: in an envelope.
+    Message { event: i64, id: String, lane: u32, digest: String, dark: bool },
     /// A message ended.
     Delivery { event: i64, id: String, state: String },
     /// Somebody wants to be a friend.

@@ -12,21 +12,38 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use subrosa::{
     Error, ErrorKind, Event, EventId, EventKind, InviteOptions, MessageId, Node, PersonId, RedeemOptions,
-    SendOptions,
+    SendOptions, Way,
 };
 
 /// Acks under way at once, so that they share commits.
 const ACKING: usize = 8;
 
+/// Envelopes live no longer than the trial may take, so that their proof of work is quickly found.
+const COPY_TTL: Duration = Duration::from_secs(600);
+/// What everybody in a trial takes: a two-hundredth of what the network asks for. Here it is not the work that is tried.
+pub(crate) const LEAST_POW: f64 = 0.000_01;
+/// Receipts leave soon, since its life is short.
+const RECEIPT_WAIT: Duration = Duration::from_millis(300);
+
 /// One side of a trial.
 #[derive(Debug, clap::Args)]
-pub(crate) struct TrialPeer {}
+pub(crate) struct TrialPeer {
+    /// Its friend is never there at the same time
+    #[arg(long)]
+    apart: bool,
+}
 
 impl TrialPeer {
     pub(crate) fn run(self, home: &Home) -> Outcome {
         let mut config = home.config(Network::On)?;
         // The other side is on the same machine and comes back at once.
         config.redial = (Duration::from_millis(100), Duration::from_secs(1));
+        if self.apart {
+            config.whisper.hide_author = false;
+            config.whisper.least_pow = LEAST_POW;
+            config.copy_ttl = COPY_TTL;
+            config.receipt_wait = RECEIPT_WAIT;
+        }
         let node = match subrosa::wait(Node::open(config)) {
             Ok(node) => node,
             Err(error) => {
@@ -89,6 +106,10 @@ fn follow(node: &Node, order: Order) {
         Order::Redeem { text } => {
             let person = subrosa::wait(node.invite_redeem(&text, RedeemOptions::default()));
             ("redeem", person.map(|_| None))
+        }
+        Order::Request { person } => {
+            let asked = PersonId::parse(&person).and_then(|p| subrosa::wait(node.request_send(p, None)));
+            ("request", asked.map(|()| None))
         }
         Order::Accept { person } => {
             let accepted = PersonId::parse(&person).and_then(|p| subrosa::wait(node.request_accept(p)));
@@ -195,6 +216,7 @@ fn line(event: Event) -> Option<Report> {
             id: m.id.to_string(),
             lane: m.lane,
             digest: content::digest(&m.body),
+            dark: m.way == Way::Envelope,
         },
         EventKind::Delivery { message, state, .. } => {
             Report::Delivery { event: number, id: message.to_string(), state: state_name(state).to_owned() }
@@ -205,6 +227,8 @@ fn line(event: Event) -> Option<Report> {
         }
         EventKind::Link { remote, .. } => Report::Link { up: remote.is_some() },
         EventKind::Transient { .. } | EventKind::Dropped { .. } => return None,
+        // What was under way had to wait for a moment.
+        EventKind::Waiting { .. } => return None,
         other => Report::Surprise { event: id, text: format!("{other:?}") },
     })
 }

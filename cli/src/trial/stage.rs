@@ -3,6 +3,7 @@
 use super::actor::{Actor, Heard};
 use super::ledger::{Figures, Ledger};
 use super::line::{Order, Report};
+use super::lives::Lives;
 use super::scratch::Scratch;
 use crate::home::Home;
 use crate::port;
@@ -56,6 +57,14 @@ pub(crate) struct Stage {
     /// What must not happen and did, in words.
     pub problems: Vec<String>,
     problem_count: usize,
+    /// Every process there was.
+    pub lives: Lives,
+    /// When a process last said something.
+    last_heard: Instant,
+    /// Links that came up.
+    links: u64,
+    /// Messages that came in envelopes, repetitions included.
+    by_envelope: u64,
     // Last: the processes go before their directory.
     scratch: Scratch,
 }
@@ -68,9 +77,18 @@ pub(crate) fn other(side: usize) -> usize {
 impl Stage {
     /// Makes two stores in the directory of the trial. No process runs yet.
     pub(crate) fn new(seed: u64, scratch: Scratch) -> Result<Stage, Error> {
+        Stage::with(seed, scratch, &[])
+    }
+
+    /// The same, with more on the command line of both processes.
+    pub(crate) fn with(seed: u64, scratch: Scratch, arguments: &[String]) -> Result<Stage, Error> {
         let (speak, heard) = channel();
-        let sides = [Side::new(0, &scratch)?, Side::new(1, &scratch)?];
+        let sides = [Side::new(0, &scratch, arguments)?, Side::new(1, &scratch, arguments)?];
         Ok(Stage {
+            lives: Lives::default(),
+            last_heard: Instant::now(),
+            links: 0,
+            by_envelope: 0,
             sides,
             ledgers: [Ledger::new(seed, 0), Ledger::new(seed, 1)],
             heard,
@@ -114,7 +132,42 @@ impl Stage {
         let speak = self.speak.clone();
         let it = self.side_mut(side);
         (it.ready, it.linked, it.quiet, it.closed, it.closing) = (false, false, false, false, false);
-        it.actor.start(&speak)
+        // Counted from before it is there until after it is gone, so that no overlap is missed.
+        let from = Instant::now();
+        it.actor.start(&speak)?;
+        self.lives.begun(side, from);
+        self.last_heard = from;
+        Ok(())
+    }
+
+    /// For how long no process has said anything.
+    pub(crate) fn silence(&self) -> Duration {
+        self.last_heard.elapsed()
+    }
+
+    /// How many links came up.
+    pub(crate) fn links(&self) -> u64 {
+        self.links
+    }
+
+    /// How many messages came in envelopes.
+    pub(crate) fn by_envelope(&self) -> u64 {
+        self.by_envelope
+    }
+
+    /// Who a side is.
+    pub(crate) fn person(&self, side: usize) -> &str {
+        &self.side(side).person
+    }
+
+    /// Who asked a side to be a friend, once.
+    pub(crate) fn take_request(&mut self, side: usize) -> Option<String> {
+        self.side_mut(side).request.take()
+    }
+
+    /// Whether a side was told that they are friends.
+    pub(crate) fn is_friend(&self, side: usize) -> bool {
+        self.side(side).friend
     }
 
     /// Kills the process of a side. All it said before is taken in.
@@ -122,6 +175,7 @@ impl Stage {
         let it = self.side_mut(side);
         it.closing = true;
         it.actor.kill();
+        self.lives.gone(side, Instant::now());
         self.take_in_all();
         let it = self.side_mut(side);
         (it.ready, it.linked) = (false, false);
@@ -234,7 +288,10 @@ impl Stage {
     fn take_in(&mut self, side: usize, said: Heard) -> Result<(), Error> {
         let name = self.name(side);
         let report = match said {
-            Heard::Report(report) => report,
+            Heard::Report(report) => {
+                self.last_heard = Instant::now();
+                report
+            }
             Heard::Garbage(text) => {
                 self.problem(format!("{name} said something else than a report: {text}"));
                 return Ok(());
@@ -253,7 +310,8 @@ impl Stage {
             }
             Report::Sent { id } => self.ledger(side).sent(&id),
             Report::Cancel { id, done } => self.ledger(side).cancel_returned(&id, done),
-            Report::Message { event, id, lane, digest } => {
+            Report::Message { event, id, lane, digest, dark } => {
+                self.by_envelope += u64::from(dark);
                 let written = self.ledger(other(side)).shown(event, &id, lane, &digest);
                 self.ack(side, event, Subject::Shown(id));
                 written
@@ -288,6 +346,7 @@ impl Stage {
                 Ok(())
             }
             Report::Link { up } => {
+                self.links += u64::from(up);
                 self.side_mut(side).linked = up;
                 Ok(())
             }
@@ -383,49 +442,63 @@ impl Stage {
 
     /// Closes both stores properly, opens them again, and sees that nothing waits in them.
     pub(crate) fn check_rest(&mut self, end: Instant) -> Result<(), Error> {
-        self.close(end)?;
-        for side in [0, 1] {
-            self.side_mut(side).status = None;
-            self.start(side)?;
+        self.close(&[0, 1], end)?;
+        self.look(&[0, 1], end)
+    }
+
+    /// Opens the stores of these sides, which do not run, and sees that nothing waits in them.
+    pub(crate) fn look(&mut self, sides: &[usize], end: Instant) -> Result<(), Error> {
+        for side in sides {
+            self.side_mut(*side).status = None;
+            self.start(*side)?;
         }
-        if !self.until(end, |stage| stage.sides.iter().all(|side| side.quiet))? {
+        if !self.until(end, |stage| sides.iter().all(|side| stage.side(*side).quiet))? {
             return Err(Error::new(ErrorKind::TimedOut, "opening the stores again took too long"));
         }
-        self.tell(0, &Order::Status);
-        self.tell(1, &Order::Status);
-        if !self.until(end, |stage| stage.sides.iter().all(|side| side.status.is_some()))? {
+        for side in sides {
+            self.tell(*side, &Order::Status);
+        }
+        if !self.until(end, |stage| sides.iter().all(|side| stage.side(*side).status.is_some()))? {
             return Err(Error::new(ErrorKind::TimedOut, "asking for the state took too long"));
         }
-        for side in [0, 1] {
-            if let Some((queued, unacked)) = self.side(side).status
+        for side in sides {
+            if let Some((queued, unacked)) = self.side(*side).status
                 && (queued, unacked) != (0, 0)
             {
-                let name = self.name(side);
+                let name = self.name(*side);
                 self.problem(format!(
                     "in the store of {name} {queued} messages wait to be delivered and {unacked} to be seen, though all has come to rest"
                 ));
             }
         }
-        self.close(end)
+        self.close(sides, end)
     }
 
-    /// Closes both stores properly; the processes end.
-    fn close(&mut self, end: Instant) -> Result<(), Error> {
-        for side in [0, 1] {
-            self.side_mut(side).closing = true;
-            self.tell(side, &Order::Close);
+    /// Closes the stores of these sides properly; the processes end.
+    pub(crate) fn close(&mut self, sides: &[usize], end: Instant) -> Result<(), Error> {
+        for side in sides {
+            self.side_mut(*side).closing = true;
+            self.tell(*side, &Order::Close);
         }
-        if !self.until(end, |stage| stage.sides.iter().all(|side| side.closed))? {
+        if !self.until(end, |stage| sides.iter().all(|side| stage.side(*side).closed))? {
             return Err(Error::new(ErrorKind::TimedOut, "closing the stores took too long"));
         }
-        for side in [0, 1] {
-            let name = self.name(side);
-            match self.side_mut(side).actor.collect() {
+        for side in sides {
+            let name = self.name(*side);
+            match self.side_mut(*side).actor.collect() {
                 Some(status) if status.success() => {}
                 status => self.problem(format!("the process of {name} ended with {status:?}")),
             }
+            self.lives.gone(*side, Instant::now());
         }
         self.take_in_all();
+        for side in sides {
+            // What was not said before the end: it was done, or comes again.
+            let it = self.side_mut(*side);
+            (it.ready, it.linked) = (false, false);
+            it.unsure.extend(it.acks.drain());
+            self.ledger(*side).sender_died();
+        }
         Ok(())
     }
 
@@ -439,7 +512,7 @@ impl Stage {
 }
 
 impl Side {
-    fn new(side: usize, scratch: &Scratch) -> Result<Side, Error> {
+    fn new(side: usize, scratch: &Scratch, arguments: &[String]) -> Result<Side, Error> {
         let name = if side == 0 { NAMES[0] } else { NAMES[1] };
         let dir = scratch.path().join(name);
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -448,7 +521,7 @@ impl Side {
         let person = node.identity().text();
         subrosa::wait(node.close())?;
         Ok(Side {
-            actor: Actor::new(side, name, dir),
+            actor: Actor::new(side, name, dir, arguments.to_vec()),
             person,
             ready: false,
             linked: false,

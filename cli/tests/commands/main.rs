@@ -4,6 +4,7 @@
 
 mod basics;
 mod chat;
+mod dark;
 mod doctor;
 mod friendship;
 mod house;

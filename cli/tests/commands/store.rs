@@ -1,5 +1,6 @@
 //! Another key for the store, and the end of it.
 
+use crate::friendship::friends;
 use crate::house::{Done, Person, names, text};
 use std::io::Write;
 use std::process::Stdio;
@@ -97,4 +98,63 @@ fn a_store_that_is_gone_is_not_made_anew() {
     assert_eq!(ada.fails(&["id"])["kind"], 5);
     ada.good(&["store", "wipe", "--yes"]);
     assert!(!ada.path().exists());
+}
+
+/// The role in `status`, and the verdict of `doctor` on it with its exit code.
+fn standing(person: &Person) -> (String, String, i32) {
+    let done = person.run(&["doctor", "--wait", "0s"]);
+    let check = done.values().into_iter().find(|v| v["check"] == "copies").unwrap();
+    (text(&person.good(&["status"]).value(), "store"), text(&check, "verdict"), done.code)
+}
+
+#[test]
+fn copies_of_a_store_are_told_of_and_decided_about() {
+    let (ada, ben) = friends();
+    let copy = |from: &Person, to: &Person| {
+        std::fs::create_dir_all(to.path()).unwrap();
+        for name in names(&from.path()) {
+            std::fs::copy(from.path().join(&name), to.path().join(&name)).unwrap();
+        }
+    };
+    let host = ben.start(&["run"]);
+    host.wait_for_type("status");
+    let send = |from: &Person, words: &str| {
+        from.good(&["send", &ben.id, words, "--wait", "60s"]);
+        host.wait_for(words, |v| v["type"] == "message" && v["text"] == words);
+    };
+    let own_store = |of: &Person, seen: &str| {
+        let run = of.start(&["run"]);
+        assert_eq!(run.wait_for_type("own_store")["seen"], seen);
+        // The friend hears of it by the next link, or by its end.
+        host.wait_for(seen, |v| v["type"] == "friend_change" && v["change"] == seen);
+        let kill = std::process::Command::new("kill").args(["-TERM", &run.pid().to_string()]).status();
+        assert!(kill.unwrap().success());
+        assert_eq!(run.end(), 0);
+    };
+    assert_eq!(standing(&ada), ("one".into(), "ok".into(), 0));
+    assert_eq!(ada.fails(&["store", "decide", "go-on"])["kind"], 3);
+
+    // A backup is put back.
+    let backup = Person::nobody();
+    copy(&ada, &backup);
+    send(&ada, "after the backup");
+    copy(&backup, &ada);
+    own_store(&ada, "rolled_back");
+    assert_eq!(standing(&ada), ("restored".into(), "warning".into(), 0));
+    assert_eq!(text(&ada.good(&["store", "decide", "go-on"]).value(), "store"), "one");
+    send(&ada, "after the decision");
+    assert_eq!(standing(&ada), ("one".into(), "ok".into(), 0));
+
+    // A copy of it is used in turns with it.
+    let twin = Person::nobody();
+    copy(&ada, &twin);
+    send(&ada, "from the first");
+    own_store(&twin, "rolled_back");
+    own_store(&ada, "rolled_back");
+    own_store(&twin, "cloned");
+    assert_eq!(standing(&twin), ("held".into(), "problem".into(), 3));
+    assert_eq!(text(&twin.good(&["store", "decide", "stand-down"]).value(), "store"), "stood_down");
+    assert_eq!(standing(&twin), ("stood_down".into(), "warning".into(), 0));
+    assert_eq!(twin.fails(&["send", &ben.id, "no"])["kind"], 3);
+    send(&ada, "the first alone");
 }

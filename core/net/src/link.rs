@@ -6,7 +6,6 @@
 //! channel; when the node reads slowly, friends are slowed through QUIC's flow control, and nothing is dropped.
 
 mod accept;
-mod caught;
 mod config;
 mod dial;
 mod endpoint;

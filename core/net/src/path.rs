@@ -9,11 +9,15 @@ pub mod fault;
 #[cfg(feature = "testing")]
 pub mod tap;
 
+mod address;
 mod header;
 mod ids;
 mod seen;
+mod sieve;
 
+pub(crate) use address::{canonical, neighbourhood};
 pub use ids::{OWN_ID, OwnIds};
+pub(crate) use sieve::{Sieve, Sieved};
 
 /// Anything that sends and receives datagrams, as quinn asks for it.
 pub type Path = std::sync::Arc<dyn quinn::AsyncUdpSocket>;

@@ -1,7 +1,11 @@
 //! How a node is set up: a preset, then whatever the host wants otherwise.
 
+mod whisper;
+
+pub use whisper::{ArchiveAddress, ArchiveRole, WhisperConfig};
+
 use crate::clock::{Clock, SystemClock};
-use crate::{Identity, StoreKey};
+use crate::{Error, Identity, Result, StoreKey};
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -22,6 +26,20 @@ pub enum Preset {
     Test,
 }
 
+/// Which requests by people who know only our identity the host wants to see. Who answers a request of ours, or was a
+/// friend and lost the device, comes through in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RequestPolicy {
+    /// All of them.
+    #[default]
+    Show,
+    /// Those that come by an invite of ours.
+    Known,
+    /// None.
+    Drop,
+}
+
 /// How a node is set up. Make one with [`Config::new`] and change the fields that matter.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -34,13 +52,24 @@ pub struct Config {
     /// it differs: then opening fails.
     pub identity: Option<Identity>,
     /// Addresses to listen on and dial from; port 0 is any free one. An address that cannot be bound is an error,
-    /// except that of two wildcards one may fail (a machine without IPv6, say). Empty: no network at all.
+    /// except that of two wildcards one may fail (a machine without IPv6, say). Empty: no network at all but for what
+    /// `whisper` names.
     pub bind: Vec<SocketAddr>,
     /// Addresses that friends are told instead of those of the network interfaces, for a machine behind a port
     /// forwarding.
     pub advertise: Vec<SocketAddr>,
     /// Whether friends made by invite are direct at first.
     pub direct: bool,
+    /// Whether friends made by request are direct at first: links are allowed, and they learn our addresses.
+    pub direct_requests: bool,
+    /// Which requests by people who know only our identity are shown.
+    pub requests: RequestPolicy,
+    /// So long without an open link, messages go by envelope as well; at once to friends who are not direct.
+    pub fallback: Duration,
+    /// How long an envelope with a message lives, at most 30 days. A message without a receipt by then is sealed again.
+    pub copy_ttl: Duration,
+    /// Without a link, receipts go by envelope so long after the last message.
+    pub receipt_wait: Duration,
     /// Most messages waiting for one friend.
     pub queue_messages: u64,
     /// Most bytes waiting for one friend.
@@ -63,6 +92,8 @@ pub struct Config {
     pub dial_timeout: Duration,
     /// When a caller who has not proved itself is let go.
     pub mute: Duration,
+    /// How it takes part in Whisper: off unless peers, archives or addresses to listen on are given.
+    pub whisper: WhisperConfig,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Wraps the datagram path of each bound address.
@@ -84,6 +115,11 @@ impl Config {
             bind: any,
             advertise: Vec::new(),
             direct: true,
+            direct_requests: false,
+            requests: RequestPolicy::Show,
+            fallback: Duration::from_secs(15),
+            copy_ttl: Duration::from_secs(14 * 86_400),
+            receipt_wait: Duration::from_secs(30),
             queue_messages: 100_000,
             queue_bytes: 256 << 20,
             inbox_messages: 10_000,
@@ -95,6 +131,7 @@ impl Config {
             redial: (Duration::from_millis(500), Duration::from_secs(300)),
             dial_timeout: Duration::from_secs(5),
             mute: Duration::from_secs(10),
+            whisper: WhisperConfig::default(),
             clock: Arc::new(SystemClock::default()),
             #[cfg(feature = "testing")]
             wrap: None,
@@ -104,6 +141,9 @@ impl Config {
         match preset {
             Preset::Desktop => {}
             Preset::Mobile => {
+                config.whisper.light = true;
+                config.whisper.pool_bytes = 8 << 20;
+                config.whisper.peer_count = (2, 8);
                 config.queue_messages = 20_000;
                 config.queue_bytes = 64 << 20;
                 config.inbox_messages = 5_000;
@@ -111,6 +151,8 @@ impl Config {
                 config.transient_events = 256;
             }
             Preset::Server => {
+                config.whisper.pool_bytes = 256 << 20;
+                config.whisper.peer_count = (8, 100);
                 config.queue_bytes = 1 << 30;
                 config.inbox_messages = 100_000;
                 config.inbox_bytes = 1 << 30;
@@ -120,9 +162,23 @@ impl Config {
                 config.bind = vec![(Ipv4Addr::LOCALHOST, 0).into()];
                 config.redial = (Duration::from_millis(50), Duration::from_secs(2));
                 config.dial_timeout = Duration::from_secs(2);
+                config.fallback = Duration::from_millis(200);
+                config.copy_ttl = Duration::from_secs(3_600);
+                config.receipt_wait = Duration::from_millis(200);
             }
         }
         config
+    }
+}
+
+impl Config {
+    /// Whether the numbers make sense.
+    pub(crate) fn check(&self) -> Result<()> {
+        let longest = Duration::from_secs(30 * 86_400);
+        if self.copy_ttl < Duration::from_secs(60) || self.copy_ttl > longest {
+            return Err(Error::invalid("an envelope with a message lives from a minute to 30 days"));
+        }
+        self.whisper.check()
     }
 }
 

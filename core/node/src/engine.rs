@@ -6,6 +6,8 @@
 
 mod addresses;
 pub(crate) mod conversations;
+mod copies;
+mod dark;
 pub(crate) mod events;
 mod friend;
 mod guests;
@@ -21,6 +23,8 @@ mod timers;
 use crate::config::Config;
 use crate::event::{EventKind, FullWhat};
 use crate::queue::EventQueue;
+use crate::whisper::{Arrival, Whisper};
+use dark::Dark;
 use friend::Friend;
 use keyring::Keys;
 use network::{Binder, Socket};
@@ -34,6 +38,7 @@ use subrosa_proto::clock::ClockWatch;
 use subrosa_proto::entropy::OsEntropy;
 use subrosa_proto::friends::conversation::Output;
 use subrosa_proto::friends::invite::InviteId;
+use subrosa_proto::friends::standing::Standing;
 use subrosa_proto::identity::{DevicePublic, Identity, PersonId};
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::{Error, ErrorKind, Result};
@@ -68,6 +73,8 @@ pub(crate) struct Parts {
     pub(crate) board: Arc<Board>,
     /// Outlives the engine: it remembers which door tags were used.
     pub(crate) doors: Doors,
+    /// The way to the task of whisper, which outlives the engine as well.
+    pub(crate) whisper: Whisper,
 }
 
 /// What the node shows without asking the engine, and what outlives it.
@@ -86,7 +93,8 @@ impl Board {
         for endpoint in endpoints {
             closing.spawn(async move { endpoint.close().await });
         }
-        closing.join_all().await;
+        // Also a runtime that ends in the middle of it is no reason to panic.
+        while closing.join_next().await.is_some() {}
     }
 
     /// The addresses that are bound, or were before a pause.
@@ -103,13 +111,22 @@ pub(crate) struct Engine {
     me: PersonId,
     device: DevicePublic,
     run: RunId,
-    past_runs: Vec<RunId>,
+    /// The runs of this copy of the store that it remembers, the present one first.
+    runs: Vec<RunId>,
+    /// How this copy stands among others.
+    standing: Standing,
+    /// The claim under which the present run began.
+    claim: u64,
+    /// This opening took the place of another copy.
+    restored_now: bool,
     certificate_expires: Timestamp,
     certificate_counter: u64,
     keys: Arc<Keys>,
     sockets: Vec<Socket>,
     binder: Binder,
     board: Arc<Board>,
+    whisper: Whisper,
+    dark: Dark,
     friends: BTreeMap<i64, Friend>,
     rows: HashMap<PersonId, i64>,
     links: HashMap<LinkId, i64>,
@@ -141,9 +158,15 @@ pub(crate) struct Engine {
 }
 
 /// Runs engines, one after the other, until one is told to stop. `ready` hears whether the first one started.
-pub(crate) async fn run(parts: Parts, commands: mpsc::Receiver<Job>, ready: oneshot::Sender<Result<()>>) {
-    // Behind a lock only so that it survives an engine that panics.
+pub(crate) async fn run(
+    parts: Parts,
+    commands: mpsc::Receiver<Job>,
+    arrivals: mpsc::Receiver<Arrival>,
+    ready: oneshot::Sender<Result<()>>,
+) {
+    // Behind locks only so that they survive an engine that panics.
     let commands = Arc::new(Mutex::new(commands));
+    let arrivals = Arc::new(Mutex::new(arrivals));
     let mut ready = Some(ready);
     let mut wait = FIRST_RESTART;
     loop {
@@ -153,7 +176,11 @@ pub(crate) async fn run(parts: Parts, commands: mpsc::Receiver<Job>, ready: ones
                     let _ = ready.send(Ok(()));
                 }
                 let since = tokio::time::Instant::now();
-                let Err(crash) = tokio::spawn(started.live(Arc::clone(&commands))).await else { return };
+                let Err(crash) =
+                    tokio::spawn(started.live(Arc::clone(&commands), Arc::clone(&arrivals))).await
+                else {
+                    return;
+                };
                 log::error!("the engine crashed and is started again: {crash}");
                 parts.board.close().await;
                 let text = "a task crashed and is started again".to_owned();
@@ -199,13 +226,19 @@ enum Step {
     Answer(Job),
     Link(LinkEvent),
     Command(Option<Job>),
+    Arrival(Arrival),
     Wake,
 }
 
 impl Started {
-    async fn live(self, commands: Arc<Mutex<mpsc::Receiver<Job>>>) {
+    async fn live(
+        self,
+        commands: Arc<Mutex<mpsc::Receiver<Job>>>,
+        arrivals: Arc<Mutex<mpsc::Receiver<Arrival>>>,
+    ) {
         let Started { mut engine, mut done, mut links } = self;
         let mut commands = commands.lock().await;
+        let mut arrivals = arrivals.lock().await;
         let mut open = true;
         loop {
             engine.read_clock();
@@ -217,6 +250,7 @@ impl Started {
                 // A disk that is behind slows friends and hosts.
                 Some(event) = links.recv(), if room => Step::Link(event),
                 job = commands.recv(), if open && room => Step::Command(job),
+                Some(arrival) = arrivals.recv(), if room => Step::Arrival(arrival),
                 () = tokio::time::sleep(sleep) => Step::Wake,
             };
             // Before anything else is done: nothing may end on the word of a clock that jumped while we slept.
@@ -239,6 +273,7 @@ impl Started {
                     open = false;
                     engine.stop(None);
                 }
+                Step::Arrival(arrival) => engine.whisper_says(arrival),
                 Step::Wake => {}
             }
             if engine.stopping.is_some() && engine.outstanding == 0 {

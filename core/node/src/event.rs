@@ -9,8 +9,16 @@ use subrosa_proto::friends::message::Refusal;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(pub i64);
 
+/// Names a publication: what [`Node::publish`](crate::Node::publish) gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublicationId(pub [u8; 16]);
+
+/// Names a subscription: what [`Node::subscribe`](crate::Node::subscribe) gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubscriptionId(pub [u8; 16]);
+
 /// Something the host should know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// There for a durable event: give it to [`Node::ack`](crate::Node::ack) once what it says is dealt with.
     pub id: Option<EventId>,
@@ -19,7 +27,7 @@ pub struct Event {
 }
 
 /// What happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum EventKind {
     /// Durable. A friend's message.
@@ -41,6 +49,8 @@ pub enum EventKind {
         greeting: String,
         /// The label of the invite they redeemed.
         label: Option<String>,
+        /// How they came upon us.
+        origin: RequestOrigin,
     },
     /// Durable. A friendship began, changed or ended.
     Friend {
@@ -77,11 +87,44 @@ pub enum EventKind {
         /// The person who never answered, if we redeemed it.
         person: Option<PersonId>,
     },
-    /// Durable. This store is an older copy of itself, or there are two of it: a friend knows more of our past than
-    /// we do.
+    /// Durable. This store is an older copy of itself, or there are two of it: a friend met another one.
+    /// [`Status::store`](crate::Status::store) says whether it goes on sending;
+    /// [`Node::store_decide`](crate::Node::store_decide) decides.
     OwnStore {
-        /// The friend who knows more.
+        /// The friend who met another one.
         person: PersonId,
+        /// What that means.
+        seen: OwnStore,
+    },
+    /// Durable. A publication came to its end.
+    Published {
+        /// Which one.
+        publication: PublicationId,
+        /// How it ended.
+        result: PublishResult,
+    },
+    /// Durable. An envelope that a subscription opened; once per subscription.
+    Envelope(Opened),
+    /// A search for proof of work goes on.
+    Progress {
+        /// For this publication.
+        publication: PublicationId,
+        /// Hashes so far.
+        hashes: u64,
+        /// Hashes that it takes on average; one search in three takes longer.
+        expected: f64,
+    },
+    /// A message cannot go by envelope: it waits for a link, and so does what follows on its lane. Said once for each
+    /// message while no link comes up.
+    Waiting {
+        /// To whom.
+        person: PersonId,
+        /// The lane.
+        lane: Lane,
+        /// The message.
+        message: MessageId,
+        /// Why.
+        why: WaitReason,
     },
     /// A friend says something for now only.
     Transient {
@@ -154,6 +197,30 @@ pub struct Received {
 pub enum Way {
     /// Over a link.
     Link,
+    /// In an envelope.
+    Envelope,
+}
+
+/// How somebody who wants to be a friend came upon us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RequestOrigin {
+    /// By an invite of ours.
+    Invite,
+    /// By our identity alone, through Whisper.
+    Whisper,
+}
+
+/// Why a message waits for a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WaitReason {
+    /// It does not fit one envelope.
+    TooLarge,
+    /// Its proof of work would take longer than [`most_work`](crate::WhisperConfig::most_work).
+    TooDear,
+    /// There is no key of the friend's to seal it with, or too much is under way to it.
+    NoKey,
 }
 
 /// How a message that was sent ended.
@@ -182,8 +249,25 @@ pub enum FriendChange {
     Declined,
     /// A friendship that was there got new keys.
     Renewed,
-    /// The friend's store is an older copy of itself.
+    /// The friend's store is an older copy of itself: what it had after the copy was made may be lost there.
     RolledBack,
+    /// Two copies of the friend's store are in use: one came that another had replaced, and was sent away.
+    Cloned,
+    /// Our request came to its end without an answer.
+    NoAnswer,
+    /// The friend uses another device than before, and proved to be the same person. `renewed` follows.
+    NewDevice,
+}
+
+/// What a friend who met another copy of our store tells us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OwnStore {
+    /// This store is an older copy: a backup that was restored, or the second of two. It goes on sending, under new
+    /// numbers.
+    RolledBack,
+    /// The other copy was met after this one: both are in use. This one sends nothing until the host decides.
+    Cloned,
 }
 
 /// What can be full.
@@ -194,4 +278,43 @@ pub enum FullWhat {
     Inbox,
     /// The disk: nothing can be written.
     Disk,
+    /// The pool of envelopes: those with the least proof of work leave.
+    Pool,
+}
+
+/// How a publication ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PublishResult {
+    /// A peer took it: it spreads until its time to live ends.
+    Sent,
+    /// Its proof of work was not found within the limit.
+    TooDear,
+    /// It ended before a peer took it.
+    Expired,
+    /// The host took it back.
+    Cancelled,
+    /// The network takes no such envelope.
+    Refused,
+}
+
+/// An envelope that a subscription opened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Opened {
+    /// Whose key opened it.
+    pub subscription: SubscriptionId,
+    /// What it says.
+    pub body: Vec<u8>,
+    /// Its topic.
+    pub topic: [u8; 4],
+    /// Who signed it.
+    pub signer: Option<PersonId>,
+    /// When it was sent, by the sender's clock, to the second and perhaps dated back by some.
+    pub sent: Timestamp,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// The proof of work it showed.
+    pub pow: f64,
+    /// Its id: keccak-256 of its bytes.
+    pub hash: [u8; 32],
 }

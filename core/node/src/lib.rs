@@ -51,21 +51,29 @@ mod queue;
 mod runtime;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod whisper;
 
 pub use clock::{Clock, SystemClock};
-pub use config::{Config, Preset};
-pub use event::{DeliveryState, Event, EventId, EventKind, FriendChange, FullWhat, Received, Way};
+pub use config::{ArchiveAddress, ArchiveRole, Config, Preset, RequestPolicy, WhisperConfig};
+pub use event::{
+    DeliveryState, Event, EventId, EventKind, FriendChange, FullWhat, Opened, OwnStore, PublicationId,
+    PublishResult, Received, RequestOrigin, SubscriptionId, WaitReason, Way,
+};
 pub use node::{
     FriendInfo, FriendState, InviteInfo, InviteOptions, InviteState, MessageInfo, MessageState, NewInvite,
-    Node, RedeemOptions, RequestInfo, SendOptions, Status,
+    Node, PeerInfo, PowCost, Publication, PublishTo, RedeemOptions, RequestInfo, SendOptions, Status,
+    SubscribeKey, Subscription, SubscriptionInfo, SubscriptionKind,
 };
+pub use subrosa_net::gossip::PeerAddress;
 pub use subrosa_proto::crypto::Secret32;
 pub use subrosa_proto::friends::invite::{Invite, InviteId};
 pub use subrosa_proto::friends::message::{Lane, MAX_BODY, MessageId, Refusal};
+pub use subrosa_proto::friends::standing::{Decision as StoreDecision, Role as StoreRole};
 pub use subrosa_proto::identity::{Identity, PersonId};
 pub use subrosa_proto::time::Timestamp;
 pub use subrosa_proto::{Error, ErrorKind, Result};
 pub use subrosa_store::StoreKey;
+pub use subrosa_store::archive::Leaves;
 
 /// The version of this library.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -5,26 +5,33 @@ mod events;
 mod friends;
 mod invites;
 mod messages;
+mod peers;
+mod publish;
 mod requests;
 mod status;
 mod store;
+mod subscribe;
 
 pub use friends::{FriendInfo, FriendState};
 pub use invites::{InviteInfo, InviteOptions, InviteState, NewInvite, RedeemOptions};
 pub use messages::{MessageInfo, MessageState, SendOptions};
+pub use peers::PeerInfo;
+pub use publish::{PowCost, Publication, PublishTo};
 pub use requests::RequestInfo;
 pub use status::Status;
+pub use subscribe::{SubscribeKey, Subscription, SubscriptionInfo, SubscriptionKind};
 
 use crate::config::Config;
 use crate::engine::{self, Board, COMMANDS, Engine, Job, Parts, Reply};
 use crate::queue::{EventQueue, not_in_callback};
 use crate::runtime::Runtime;
+use crate::whisper::{ARRIVALS, Whisper, task};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use subrosa_net::path::gate::Doors;
 use subrosa_proto::identity::{Identity, PersonId};
 use subrosa_proto::{Error, ErrorKind, Result};
-use subrosa_store::{Options, Store, StoreKey};
+use subrosa_store::{Options, Store, StoreKey, peer};
 use tokio::sync::{mpsc, oneshot};
 
 /// Most entries one page of a list gives, whatever was asked for.
@@ -56,9 +63,12 @@ enum State {
 }
 
 #[derive(Clone)]
-struct Running {
+pub(crate) struct Running {
     store: Store,
     commands: mpsc::Sender<Job>,
+    pub(crate) whisper: Whisper,
+    /// Ends with the task of whisper.
+    gossiping: Arc<tokio::sync::Semaphore>,
 }
 
 impl Node {
@@ -70,6 +80,7 @@ impl Node {
     /// be bound is [`ErrorKind::Network`], and an identity other than the store's [`ErrorKind::AlreadyExists`].
     pub async fn open(config: Config) -> Result<Node> {
         not_in_callback()?;
+        config.check()?;
         let config = Arc::new(config);
         let runtime = Runtime::new()?;
         let events = Arc::new(EventQueue::new(config.transient_events));
@@ -163,6 +174,9 @@ impl Node {
 
     async fn halt(&self, running: Running) -> Result<()> {
         self.0.events.detach();
+        // First, so that nothing more comes from there; what it gave is worked on to its end.
+        running.whisper.change(|wanted| wanted.stop = true);
+        let _ = running.gossiping.acquire().await;
         let (done, stopped) = oneshot::channel();
         let stop: Job = Box::new(move |engine: &mut Engine| engine.stop(Some(done)));
         if running.commands.send(stop).await.is_ok() {
@@ -185,7 +199,7 @@ impl Node {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn running(&self) -> Result<Running> {
+    pub(crate) fn running(&self) -> Result<Running> {
         not_in_callback()?;
         match &*self.state() {
             State::Running(running) => Ok(running.clone()),
@@ -197,6 +211,16 @@ impl Node {
     /// Reads from the store.
     fn read<T>(&self, read: impl FnOnce(&subrosa_store::Session<'_>) -> Result<T>) -> Result<T> {
         self.running()?.store.read(read)
+    }
+
+    /// Writes to the store, and waits for the commit.
+    async fn write<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&subrosa_store::Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        self.running()?.store.write(job, move |result| drop(reply.send(result)))?;
+        answer.await.unwrap_or_else(|_| Err(Error::internal("the store's thread ended early")))
     }
 
     /// Runs `job` on the engine and waits for its answer.
@@ -240,22 +264,66 @@ async fn start(
 ) -> Result<Running> {
     let options = store_options(config, key);
     let store = off_thread(runtime, move || Store::open(options)).await??;
+    let started = start_on(&store, config, runtime, events, board, doors).await;
+    if started.is_err() {
+        let _ = off_thread(runtime, move || store.close()).await;
+    }
+    started
+}
+
+async fn start_on(
+    store: &Store,
+    config: &Arc<Config>,
+    runtime: &Runtime,
+    events: &Arc<EventQueue>,
+    board: &Arc<Board>,
+    doors: &Doors,
+) -> Result<Running> {
     let (commands, receiver) = mpsc::channel(COMMANDS);
+    let (arrivals, arrived) = mpsc::channel(ARRIVALS);
     let (ready, started) = oneshot::channel();
+    let whisper = Whisper::default();
+    let kept = |list| store.read(move |s| peer::list(s, list, 0, 1)).map(|rows| !rows.is_empty());
+    // A node that is off the network dials none of those it keeps.
+    let on_network = !config.bind.is_empty();
+    let wanted =
+        config.whisper.is_wanted() || on_network && (kept(peer::List::Nodes)? || kept(peer::List::Archives)?);
+    // Before the engine starts, which looks whether copies make sense.
+    whisper.set_on(wanted);
     let parts = Parts {
         config: Arc::clone(config),
         store: store.clone(),
         events: Arc::clone(events),
         board: Arc::clone(board),
         doors: doors.clone(),
+        whisper: whisper.clone(),
     };
-    runtime.handle()?.spawn(engine::run(parts, receiver, ready));
-    let started = started.await.unwrap_or_else(|_| Err(Error::internal("the engine did not start")));
-    if let Err(error) = started {
-        let _ = off_thread(runtime, move || store.close()).await;
-        return Err(error);
+    runtime.handle()?.spawn(engine::run(parts, receiver, arrived, ready));
+    started.await.unwrap_or_else(|_| Err(Error::internal("the engine did not start")))?;
+    let gossiping = Arc::new(tokio::sync::Semaphore::new(0));
+    let parts = task::Parts {
+        config: Arc::clone(config),
+        store: store.clone(),
+        events: Arc::clone(events),
+        whisper: whisper.clone(),
+        arrivals,
+        identity: stored_identity(store)?,
+    };
+    let ended = Ended(Arc::clone(&gossiping));
+    runtime.handle()?.spawn(async move {
+        let _ended = ended;
+        task::run(parts).await;
+    });
+    Ok(Running { store: store.clone(), commands, whisper, gossiping })
+}
+
+/// Says that a task is over, however it ended.
+struct Ended(Arc<tokio::sync::Semaphore>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.add_permits(1);
     }
-    Ok(Running { store, commands })
 }
 
 #[cfg(feature = "testing")]

@@ -58,11 +58,13 @@ operations! {
     "log_set" 1, log::set_logger, ["subrosa_log_set"], Lines(&["--verbose"]);
     "store_change_key" 2, Node::store_change_key,
         ["subrosa_store_change_key", "subrosa_store_change_passphrase"], Lines(&["store change-key"]);
+    "store_decide" 2, Node::store_decide, ["subrosa_store_decide"], Lines(&["store decide"]);
     "store_wipe" 2, Node::store_wipe, ["subrosa_store_wipe"], Lines(&["store wipe"]);
     "invite_create" 1, Node::invite_create, ["subrosa_invite_create"], Lines(&["invite"]);
     "invite_list" 1, Node::invite_list, ["subrosa_invite_list"], Lines(&["invite list"]);
     "invite_revoke" 1, Node::invite_revoke, ["subrosa_invite_revoke"], Lines(&["invite revoke"]);
     "invite_redeem" 1, Node::invite_redeem, ["subrosa_invite_redeem"], Lines(&["redeem"]);
+    "request_send" 3, Node::request_send, ["subrosa_request_send"], Lines(&["request"]);
     "request_list" 1, Node::request_list, ["subrosa_request_list"], Lines(&["requests"]);
     "request_accept" 1, Node::request_accept, ["subrosa_request_accept"], Lines(&["accept"]);
     "request_decline" 1, Node::request_decline, ["subrosa_request_decline"], Lines(&["decline"]);
@@ -88,6 +90,23 @@ operations! {
     "message_delete" 2, Node::message_delete, ["subrosa_message_delete"], Lines(&["delete message"]);
     "conversation_delete" 2, Node::conversation_delete,
         ["subrosa_conversation_delete"], Lines(&["delete conversation"]);
+    "publish" 3, Node::publish, ["subrosa_publish"], Lines(&["publish"]);
+    "publish_cancel" 3, Node::publish_cancel, ["subrosa_publish_cancel"], Lines(&["publish"]);
+    "pow_cost" 3, Node::pow_cost, ["subrosa_pow_cost"], Lines(&["pow-cost"]);
+    "subscribe" 3, Node::subscribe, ["subrosa_subscribe"], Lines(&["subscribe"]);
+    "unsubscribe" 3, Node::unsubscribe, ["subrosa_unsubscribe"], Lines(&["unsubscribe"]);
+    "subscription_list" 3, Node::subscription_list, ["subrosa_subscription_list"], Lines(&["subscriptions"]);
+    "peer_add" 3, |node: &Node, address: &'static str| drop(node.peer_add(address)),
+        ["subrosa_peer_add"], Lines(&["peers add"]);
+    "peer_remove" 3, |node: &Node, address: &'static str| drop(node.peer_remove(address)),
+        ["subrosa_peer_remove"], Lines(&["peers remove"]);
+    "peer_list" 3, |node: &Node| drop(node.peer_list(Option::None, 0)), ["subrosa_peer_list"], Lines(&["peers"]);
+    "archive_add" 3, |node: &Node, address: &'static str| drop(node.archive_add(address, Option::None)),
+        ["subrosa_archive_add"], Lines(&["archives add"]);
+    "archive_remove" 3, |node: &Node, address: &'static str| drop(node.archive_remove(address)),
+        ["subrosa_archive_remove"], Lines(&["archives remove"]);
+    "archive_list" 3, |node: &Node| drop(node.archive_list(Option::None, 0)),
+        ["subrosa_archive_list"], Lines(&["archives"]);
 }
 
 #[cfg(test)]

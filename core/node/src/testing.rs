@@ -12,4 +12,10 @@ impl Node {
     pub async fn crash_engine(&self) -> Result<()> {
         self.ask(|_, _| panic!("a test wants the engine to crash")).await
     }
+
+    /// Makes the task of whisper panic, as a defect would.
+    pub fn crash_whisper(&self) -> Result<()> {
+        self.running()?.whisper.change(|wanted| wanted.crash = true);
+        Ok(())
+    }
 }

@@ -1,5 +1,9 @@
 //! Whether the wall clock can be believed (PROTOCOL 8): it is, once a friend confirmed it since the last jump.
 
+mod offset;
+
+pub use offset::{ClockOffset, Witness};
+
 use crate::time::Timestamp;
 use std::time::Duration;
 

@@ -11,17 +11,21 @@
 //! | [`time`], [`clock`], [`entropy`] | readings of the clock, whether to believe them, and randomness, all handed in |
 //! | [`wire`] | the codec of our own messages: CBOR records, unknown critical fields refused |
 //! | [`crypto`] | thin, typed wrappers over HKDF, HMAC and AES-GCM |
+//! | [`whisper`] | how envelopes spread between nodes, and where they are kept: gossip and archives |
 //! | [`identity`] | the person, the device, and the certificate that joins them |
+//! | [`envelope`] | Whisper's envelopes: codec, proof of work, topics, and the keys around what is inside |
 //! | [`friends`] | invites, pair secrets, the door, the knock, messages and conversations |
 #![forbid(unsafe_code)]
 
 pub mod clock;
 pub mod crypto;
 pub mod entropy;
+pub mod envelope;
 pub mod error;
 pub mod friends;
 pub mod identity;
 pub mod time;
+pub mod whisper;
 pub mod wire;
 
 pub use error::{Error, ErrorKind, Result};

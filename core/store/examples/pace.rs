@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::time::Instant;
 use subrosa_proto::crypto::Secret32;
 use subrosa_proto::friends::conversation::change::{Change, Outgoing};
-use subrosa_proto::friends::message::{End, Epoch, Message, MessageId, Position};
+use subrosa_proto::friends::message::{End, Epoch, Message, MessageId, Position, Way};
 use subrosa_proto::identity::Identity;
 use subrosa_proto::time::Timestamp;
 use subrosa_store::friend::{self, FriendRecord, FriendState};
@@ -101,8 +101,15 @@ fn main() {
     let friend = store.write_wait(move |tx| friend::insert(tx, person, &record)).unwrap();
     let db = bare(folder.path());
 
-    let queue =
-        |n| vec![Change::Queue(Outgoing { message: message(n), lane: 0, expires: None, position: None })];
+    let queue = |n| {
+        vec![Change::Queue(Outgoing {
+            message: message(n),
+            lane: 0,
+            expires: None,
+            position: None,
+            copied: None,
+        })]
+    };
     let ours = store_pace(&store, count, queue, friend);
     let theirs = bare_pace(&db, count, |db, n| {
         insert_message(db, n, 1);
@@ -134,7 +141,7 @@ fn main() {
     let receive = |n: usize| {
         let position = Position { device: 1, epoch: Epoch(1), lane: 0, seq: n as u64 };
         vec![
-            Change::Receive { position, message: message(n), received: NOW, fresh: true },
+            Change::Receive { position, message: message(n), received: NOW, fresh: true, way: Way::Link },
             Change::Watermark { next: Position { seq: n as u64 + 1, ..position } },
         ]
     };

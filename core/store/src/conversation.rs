@@ -12,23 +12,55 @@ use crate::{event, held, lane, message, outbox};
 use minicbor::{Decode, Encode};
 use rusqlite::{OptionalExtension, params};
 use std::collections::HashMap;
-use subrosa_proto::friends::conversation::change::{Batch, LaneIn, LaneOut, Loaded, Outcome, Query, Saved};
-use subrosa_proto::friends::message::{End, Epoch};
+use subrosa_proto::friends::conversation::change::{
+    Batch, LaneIn, LaneOut, Loaded, MOST_OWED, Outcome, Probe, Query, Receipts, Saved,
+};
+use subrosa_proto::friends::frame::Frame;
+use subrosa_proto::friends::message::{End, Epoch, Lane, MessageId};
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::wire::Record;
 use subrosa_proto::{Error, Result};
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub(crate) struct ConversationRecord {
     /// The sending epoch.
     #[n(0)]
     epoch: Option<u64>,
+    /// Ids of messages that receipts by envelope are about, 16 bytes each.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    receipts: Option<Vec<u8>>,
+    /// Such a receipt is owed.
+    #[n(2)]
+    due: Option<bool>,
+    /// Since when copies were not kept.
+    #[n(3)]
+    missed: Option<Timestamp>,
+    /// A number spent to find out whether the friend's store is an older one: epoch, lane, number, what was settled.
+    #[n(4)]
+    probe: Option<(u64, Lane, u64, u64)>,
+}
+
+impl ConversationRecord {
+    fn receipts(&self) -> Result<Receipts> {
+        let (ids, rest) = self.receipts.as_deref().unwrap_or_default().as_chunks::<16>();
+        if !rest.is_empty() || ids.len() > MOST_OWED {
+            return Err(Error::damaged("the store is damaged: receipts of no messages"));
+        }
+        let probe = self.probe.map(|(epoch, lane, number, settled)| Probe {
+            epoch: Epoch(epoch),
+            lane,
+            number,
+            settled,
+        });
+        let ids = ids.iter().copied().map(MessageId).collect();
+        Ok(Receipts { ids, due: self.due.unwrap_or_default(), probe })
+    }
 }
 
 impl Record for ConversationRecord {
     const NAME: &'static str = "conversation";
-    const KEYS: &'static [u64] = &[0];
+    const KEYS: &'static [u64] = &[0, 1, 2, 3, 4];
 }
 
 /// How much is under way.
@@ -45,10 +77,12 @@ pub struct Load {
 }
 
 /// A conversation, as kept.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Conversation {
     pub(crate) row: i64,
     pub(crate) epoch: Option<Epoch>,
+    pub(crate) receipts: Receipts,
+    pub(crate) missed: Option<Timestamp>,
     /// Queued messages and bytes, unacknowledged messages and bytes.
     pub(crate) counts: [i64; 4],
 }
@@ -71,7 +105,13 @@ fn find(session: &Session<'_>, friend: i64) -> Result<Option<Conversation>> {
         .fault()?;
     let Some((row, counts, record)) = found else { return Ok(None) };
     let record: ConversationRecord = session.open_record(place(row, friend), &record)?;
-    Ok(Some(Conversation { row, epoch: record.epoch.map(Epoch), counts }))
+    Ok(Some(Conversation {
+        row,
+        epoch: record.epoch.map(Epoch),
+        receipts: record.receipts()?,
+        missed: record.missed,
+        counts,
+    }))
 }
 
 fn ensure(tx: &Tx<'_>, friend: i64) -> Result<Conversation> {
@@ -86,11 +126,24 @@ fn ensure(tx: &Tx<'_>, friend: i64) -> Result<Conversation> {
     )?
     .execute(params![row, friend, record])
     .fault()?;
-    Ok(Conversation { row, epoch: None, counts: [0; 4] })
+    Ok(Conversation { row, epoch: None, receipts: Receipts::default(), missed: None, counts: [0; 4] })
 }
 
-fn set_epoch(tx: &Tx<'_>, row: i64, friend: i64, epoch: Option<Epoch>) -> Result<()> {
-    let record = tx.seal_record(place(row, friend), &ConversationRecord { epoch: epoch.map(|e| e.0) })?;
+fn put(
+    tx: &Tx<'_>,
+    row: i64,
+    friend: i64,
+    (epoch, receipts, missed): (Option<Epoch>, &Receipts, Option<Timestamp>),
+) -> Result<()> {
+    let ids: Vec<u8> = receipts.ids.iter().flat_map(|id| id.0).collect();
+    let record = ConversationRecord {
+        epoch: epoch.map(|e| e.0),
+        receipts: Some(ids).filter(|ids| !ids.is_empty()),
+        due: Some(true).filter(|_| receipts.due),
+        missed,
+        probe: receipts.probe.map(|p| (p.epoch.0, p.lane, p.number, p.settled)),
+    };
+    let record = tx.seal_record(place(row, friend), &record)?;
     tx.sql("UPDATE conversation SET record = ?2 WHERE id = ?1")?.execute(params![row, record]).fault()?;
     Ok(())
 }
@@ -132,8 +185,39 @@ pub(crate) fn friend_of(session: &Session<'_>, row: i64) -> Result<i64> {
 /// fails the caller's whole job must fail, so that nothing of it stays. `now` is when messages of ours were queued.
 /// Counts and positions of lanes are written once for many batches: [`saved`] and [`load`] tell of this batch when
 /// the job is done, not within it.
+///
+/// No copies are sealed: every [`Change::Copy`](subrosa_proto::friends::conversation::change::Change::Copy) that could
+/// be made answers [`Outcome::NotCopied`].
 pub fn apply(tx: &Tx<'_>, friend: i64, batch: &Batch, now: Timestamp) -> Result<Vec<Outcome>> {
-    apply::apply(tx, friend, batch, now)
+    apply::apply(tx, friend, batch, now, &mut Uncopied)
+}
+
+/// As [`apply`], for a conversation of which copies are made.
+pub fn apply_with(
+    tx: &Tx<'_>,
+    friend: i64,
+    batch: &Batch,
+    now: Timestamp,
+    sealer: &mut dyn Sealer,
+) -> Result<Vec<Outcome>> {
+    apply::apply(tx, friend, batch, now, sealer)
+}
+
+/// Seals the envelope copies of a batch, in the order of the changes that ask for them.
+pub trait Sealer {
+    /// Seals one copy with these frames for the friend of row `friend`, which ends at `until`: notes the use of the
+    /// friend's key ([`crate::keys`]) and keeps the envelope ([`crate::publication`]) in this transaction. `Ok(false)`
+    /// if it cannot be made now, and then nothing was written; after an error the whole batch fails.
+    fn seal(&mut self, tx: &Tx<'_>, friend: i64, frames: &[Frame], until: Timestamp) -> Result<bool>;
+}
+
+/// Of an owner without copies.
+struct Uncopied;
+
+impl Sealer for Uncopied {
+    fn seal(&mut self, _: &Tx<'_>, _: i64, _: &[Frame], _: Timestamp) -> Result<bool> {
+        Ok(false)
+    }
 }
 
 /// Writes what [`apply`] put off. The writer calls it before it ends a job.
@@ -179,6 +263,9 @@ pub fn saved(session: &Session<'_>, friend: i64) -> Result<Saved> {
         queued_bytes: load.queued_bytes,
         next_expiry: outbox::next_expiry(session, friend)?,
         lanes_in,
+        copied: outbox::any_copied(session, friend)?,
+        receipts: conversation.receipts,
+        missed: conversation.missed,
     })
 }
 
@@ -220,6 +307,6 @@ pub(crate) fn end_all(tx: &Tx<'_>, friend: i64, end: End) -> Result<u64> {
     }
     outbox::renumber(tx, friend)?;
     lane::delete_out(tx, friend)?;
-    set_epoch(tx, conversation.row, friend, None)?;
+    put(tx, conversation.row, friend, (None, &Receipts::default(), None))?;
     Ok(ended)
 }

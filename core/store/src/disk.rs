@@ -1,7 +1,7 @@
 //! The files of a store: their names, the lock that keeps a second process out, what can be told of a file before
 //! SQLite opens it, and removing all of it. No tables.
 
-use crate::schema;
+use crate::schema::Schema;
 use crate::sqlite::io;
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -180,13 +180,13 @@ pub(crate) fn has_log(path: &Path) -> bool {
 
 /// Looks at the header and the length of the file: `ForeignOrNewer` when it is not ours, `Damaged` when it is cut
 /// short.
-pub(crate) fn check(path: &Path) -> Result<()> {
+pub(crate) fn check(path: &Path, schema: &Schema) -> Result<()> {
     let failed = |e| io("the store cannot be read", &e);
     let mut file = File::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     let mut header = Vec::with_capacity(HEADER);
     (&mut file).take(HEADER as u64).read_to_end(&mut header).map_err(failed)?;
-    if let Err(error) = check_header(&header, length) {
+    if let Err(error) = check_header(schema, &header, length) {
         // Power that went while the log was copied into the file may have left anything in the first page, and the
         // log then has it: SQLite reads it there, and its tables are looked at afterwards.
         return if length > 0 && log_has(path, 1, 1)? { Ok(()) } else { Err(error) };
@@ -198,7 +198,7 @@ pub(crate) fn check(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn check_header(header: &[u8], length: u64) -> Result<()> {
+fn check_header(schema: &Schema, header: &[u8], length: u64) -> Result<()> {
     if !MAGIC.starts_with(header.get(..MAGIC.len()).unwrap_or(header)) {
         return Err(Error::new(ErrorKind::ForeignOrNewer, "the file is not a Subrosa store"));
     }
@@ -206,7 +206,7 @@ fn check_header(header: &[u8], length: u64) -> Result<()> {
         return Err(cut_short(length));
     }
     // The log may hold a newer first page, so a version is only refused here when it is too new already.
-    schema::recognise(number(header, 68).cast_signed(), number(header, 60).cast_signed().max(1))?;
+    schema.recognise(number(header, 68).cast_signed(), number(header, 60).cast_signed().max(1))?;
     if header.get(16..18) != Some(&[0x10, 0x00]) || number(header, 28) == 0 {
         return Err(Error::damaged("the store is damaged: its header makes no sense"));
     }

@@ -3,18 +3,21 @@
 
 use crate::friend;
 use crate::message::{self, MessageRow, MessageState};
+use crate::publication::{PublicationId, PublishResult};
 use crate::ring::{Place, RECORD, Table};
 use crate::session::{Session, Tx};
 use crate::sqlite::Fault;
-use crate::{conversation, record};
+use crate::subscription::SubscriptionId;
+use crate::{conversation, outbox, record};
 use minicbor::{Decode, Encode};
 use rusqlite::{OptionalExtension, params};
 use std::collections::HashMap;
 use subrosa_proto::friends::invite::InviteId;
 use subrosa_proto::friends::message::{End, Lane, MessageId, Refusal};
 use subrosa_proto::identity::PersonId;
-use subrosa_proto::wire::Record;
-use subrosa_proto::{Error, Result};
+use subrosa_proto::time::Timestamp;
+use subrosa_proto::wire::{Bytes, Record};
+use subrosa_proto::{Error, ErrorKind, Result};
 
 /// An event that waits for the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,12 +81,51 @@ pub enum EventRecord {
         /// The host's note on it.
         label: Option<String>,
     },
+    /// What stood here cannot be read: the file was changed or damaged. Never written.
+    Unreadable,
     /// A rollback or a clone of our own store was seen; the number says which (the node's table).
     OwnStore {
         /// Which.
         what: u8,
     },
+    /// A publication of the host ended. Written by [`crate::publication`] only.
+    Published {
+        /// Which.
+        publication: PublicationId,
+        /// How.
+        result: PublishResult,
+    },
+    /// An envelope came that a subscription waits for. Written by [`push_envelope`].
+    Envelope(Box<EnvelopeEvent>),
 }
+
+/// Most events of envelopes that wait for the host.
+pub const MOST_ENVELOPES: u64 = 4096;
+/// Most bytes of their bodies.
+pub const MOST_ENVELOPE_BYTES: u64 = 64 << 20;
+
+/// What a subscription is told of an envelope. The PoW is a number, so that equality is one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnvelopeEvent {
+    /// Whose key opened it.
+    pub subscription: SubscriptionId,
+    /// What it says.
+    pub body: Bytes,
+    /// Its topic.
+    pub topic: [u8; 4],
+    /// Who signed it.
+    pub signer: Option<PersonId>,
+    /// When it was sent.
+    pub sent: Timestamp,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// Its PoW.
+    pub pow: f64,
+    /// Its hash.
+    pub hash: [u8; 32],
+}
+
+impl Eq for EnvelopeEvent {}
 
 const MESSAGE: i64 = 1;
 const DELIVERY: i64 = 2;
@@ -93,11 +135,14 @@ const LANE_STOPPED: i64 = 5;
 const INVITE_REUSED: i64 = 6;
 const INVITE_EXPIRED: i64 = 7;
 const OWN_STORE: i64 = 8;
+const PUBLISHED: i64 = 9;
+/// Also in the condition of an index.
+const ENVELOPE: i64 = 10;
 
 /// The sealed part; which fields are set depends on the kind.
 #[derive(Default, Encode, Decode)]
 #[cbor(map)]
-struct Payload {
+pub(crate) struct Payload {
     #[n(0)]
     kind: i64,
     #[cbor(n(1), with = "minicbor::bytes")]
@@ -117,18 +162,33 @@ struct Payload {
     invite: Option<[u8; 16]>,
     #[n(8)]
     label: Option<String>,
+    /// A publication or a subscription.
+    #[cbor(n(9), with = "minicbor::bytes")]
+    name: Option<[u8; 16]>,
+    #[n(10)]
+    body: Option<Bytes>,
+    #[cbor(n(11), with = "minicbor::bytes")]
+    topic: Option<[u8; 4]>,
+    #[n(12)]
+    sent: Option<Timestamp>,
+    #[n(13)]
+    expires: Option<Timestamp>,
+    #[n(14)]
+    pow: Option<f64>,
+    #[cbor(n(15), with = "minicbor::bytes")]
+    hash: Option<[u8; 32]>,
 }
 
 impl Record for Payload {
     const NAME: &'static str = "event";
-    const KEYS: &'static [u64] = &[0, 1, 2, 3, 4, 5, 6, 7, 8];
+    const KEYS: &'static [u64] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 }
 
 impl Payload {
     fn of(event: &EventRecord) -> Result<Payload> {
         let blank = Payload::default();
         Ok(match event {
-            EventRecord::Message(_) => {
+            EventRecord::Message(_) | EventRecord::Unreadable => {
                 return Err(Error::invalid("events of messages are written with the message, not by hand"));
             }
             EventRecord::Delivery { message, end } => {
@@ -163,10 +223,25 @@ impl Payload {
                 Payload { kind: INVITE_EXPIRED, invite: Some(invite.0), label: label.clone(), ..blank }
             }
             EventRecord::OwnStore { what } => Payload { kind: OWN_STORE, code: Some(*what), ..blank },
+            EventRecord::Published { publication, result } => {
+                Payload { kind: PUBLISHED, name: Some(publication.0), code: Some(result.code()), ..blank }
+            }
+            EventRecord::Envelope(envelope) => Payload {
+                kind: ENVELOPE,
+                name: Some(envelope.subscription.0),
+                body: Some(envelope.body.clone()),
+                topic: Some(envelope.topic),
+                person: envelope.signer,
+                sent: Some(envelope.sent),
+                expires: Some(envelope.expires),
+                pow: Some(envelope.pow),
+                hash: Some(envelope.hash),
+                ..blank
+            },
         })
     }
 
-    fn event(self) -> Option<EventRecord> {
+    pub(crate) fn event(self) -> Option<EventRecord> {
         let message = self.message.map(MessageId);
         let invite = self.invite.map(InviteId);
         Some(match self.kind {
@@ -192,6 +267,20 @@ impl Payload {
             INVITE_REUSED => EventRecord::InviteReused { invite: invite?, label: self.label },
             INVITE_EXPIRED => EventRecord::InviteExpired { invite: invite?, label: self.label },
             OWN_STORE => EventRecord::OwnStore { what: self.code? },
+            PUBLISHED => EventRecord::Published {
+                publication: PublicationId(self.name?),
+                result: PublishResult::from_code(self.code?)?,
+            },
+            ENVELOPE => EventRecord::Envelope(Box::new(EnvelopeEvent {
+                subscription: SubscriptionId(self.name?),
+                body: self.body?,
+                topic: self.topic?,
+                signer: self.person,
+                sent: self.sent?,
+                expires: self.expires?,
+                pow: self.pow?,
+                hash: self.hash?,
+            })),
             _ => return None,
         })
     }
@@ -211,10 +300,38 @@ pub fn push(tx: &Tx<'_>, friend: Option<i64>, event: &EventRecord) -> Result<i64
 
 fn push_with(tx: &Tx<'_>, friend: i64, message: i64, event: &EventRecord) -> Result<i64> {
     let payload = Payload::of(event)?;
+    let cost = payload.body.as_ref().map_or(0, |body| body.len());
     let row = tx.next_row();
     let sealed = tx.seal(place(row, friend), &record::encode(&payload))?;
-    tx.sql(INSERT)?.execute(params![row, payload.kind, friend, message, 0, sealed]).fault()?;
+    tx.sql(INSERT)?
+        .execute(params![row, payload.kind, friend, message, outbox::cost(cost as u64), sealed])
+        .fault()?;
     Ok(row)
+}
+
+/// Writes that a subscription was told of an envelope. `QueueFull` while the host has not acknowledged
+/// [`MOST_ENVELOPES`] such events, or [`MOST_ENVELOPE_BYTES`] in them: archives will say it again.
+pub fn push_envelope(tx: &Tx<'_>, envelope: EnvelopeEvent) -> Result<i64> {
+    if !envelope.pow.is_finite() {
+        return Err(Error::invalid("the PoW of an envelope is a number"));
+    }
+    let (count, bytes) = waiting_envelopes(tx)?;
+    if count >= MOST_ENVELOPES || bytes.saturating_add(envelope.body.len() as u64) > MOST_ENVELOPE_BYTES {
+        return Err(Error::new(
+            ErrorKind::QueueFull,
+            format!("{count} envelopes of {bytes} bytes wait to be acknowledged, which is the most"),
+        ));
+    }
+    push_with(tx, 0, 0, &EventRecord::Envelope(Box::new(envelope)))
+}
+
+/// How many events of envelopes wait for the host, and the bytes of their bodies.
+pub fn waiting_envelopes(session: &Session<'_>) -> Result<(u64, u64)> {
+    session
+        .sql("SELECT count(*), ifnull(sum(cost), 0) FROM event WHERE kind = 10")?
+        .query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
+        .fault()
+        .map(|(count, bytes)| (count.unsigned_abs(), bytes.unsigned_abs()))
 }
 
 /// The message of row `message` was shown.
@@ -239,7 +356,8 @@ pub(crate) fn push_stopped(
     push_with(tx, friend, 0, &EventRecord::LaneStopped { lane, message, why }).map(|_| ())
 }
 
-/// At most `limit` events after number `after` (0 for the start), ascending.
+/// At most `limit` events after number `after` (0 for the start), ascending. One that is damaged comes as
+/// [`EventRecord::Unreadable`], so that it does not hold up those behind it.
 pub fn after(session: &Session<'_>, after: i64, limit: usize) -> Result<Vec<StoredEvent>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut people: HashMap<i64, PersonId> = HashMap::new();
@@ -251,20 +369,30 @@ pub fn after(session: &Session<'_>, after: i64, limit: usize) -> Result<Vec<Stor
         let (id, kind, friend): (i64, i64, i64) =
             (row.get(0).fault()?, row.get(1).fault()?, row.get(2).fault()?);
         let (message, payload): (i64, Vec<u8>) = (row.get(3).fault()?, row.get(4).fault()?);
-        let what = match kind {
-            MESSAGE => shown(session, friend, message)?,
-            kind => opened(session, id, kind, friend, &payload)?,
+        let mut read = || -> Result<_> {
+            let what = match kind {
+                MESSAGE => shown(session, friend, message)?,
+                kind => opened(session, id, kind, friend, &payload)?,
+            };
+            let friend = match (friend, people.get(&friend)) {
+                (0, _) => None,
+                (row, Some(person)) => Some((row, *person)),
+                (row, None) => {
+                    let known = friend::by_row(session, row)?.map(|friend| friend.person);
+                    let unknown = || Error::damaged("the store is damaged: an event about no known friend");
+                    let person = known.ok_or_else(unknown)?;
+                    people.insert(row, person);
+                    Some((row, person))
+                }
+            };
+            Ok((friend, what))
         };
-        let friend = match (friend, people.get(&friend)) {
-            (0, _) => None,
-            (row, Some(person)) => Some((row, *person)),
-            (row, None) => {
-                let person = friend::by_row(session, row)?.map(|friend| friend.person);
-                let person = person
-                    .ok_or_else(|| Error::damaged("the store is damaged: an event about no known friend"))?;
-                people.insert(row, person);
-                Some((row, person))
+        let (friend, what) = match read() {
+            Err(error) if error.kind() == ErrorKind::Damaged => {
+                log::error!("event {id} in the store is damaged: {error}");
+                (None, EventRecord::Unreadable)
             }
+            other => other?,
         };
         out.push(StoredEvent { id, friend, what });
     }

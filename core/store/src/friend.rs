@@ -1,10 +1,12 @@
 //! Friends, friends-to-be and those who were: one sealed record each. What is said with them is in
 //! [`crate::conversation`].
 
+use crate::catch_up::{self, Scope};
 use crate::conversation;
 use crate::keyed::{Keyed, keyed};
 use crate::record::Secret;
 use crate::session::{Session, Tx};
+use crate::{keys, outreach, publication};
 use minicbor::{Decode, Encode};
 use std::fmt;
 use std::net::SocketAddr;
@@ -120,6 +122,15 @@ pub struct FriendRecord {
     /// The highest counter of their certificates ever seen; outlives removal.
     #[n(18)]
     pub certificate_counter: u64,
+    /// The highest claim of a copy of their store that was met; that of the run last seen.
+    #[n(70)]
+    pub claim_seen: Option<u64>,
+    /// The highest counter of their requests in envelopes ever taken; outlives removal.
+    #[cbor(n(71), default)]
+    pub request_counter: u64,
+    /// The encoded word about our addresses that they were told last in an envelope.
+    #[cbor(n(72), with = "minicbor::bytes")]
+    pub told_addresses: Option<Vec<u8>>,
 }
 
 impl FriendRecord {
@@ -145,6 +156,9 @@ impl FriendRecord {
             address_counter: 0,
             expires: None,
             certificate_counter: 0,
+            claim_seen: None,
+            request_counter: 0,
+            told_addresses: None,
         }
     }
 }
@@ -158,7 +172,8 @@ impl fmt::Debug for FriendRecord {
 
 impl Record for FriendRecord {
     const NAME: &'static str = "friend";
-    const KEYS: &'static [u64] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18];
+    const KEYS: &'static [u64] =
+        &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 70, 71, 72];
 }
 
 /// Where a friend may be.
@@ -219,6 +234,7 @@ pub fn insert(tx: &Tx<'_>, person: PersonId, record: &FriendRecord) -> Result<i6
         Some(old) if old.record.state == FriendState::Removed => {
             record.certificate_counter = record.certificate_counter.max(old.record.certificate_counter);
             record.address_counter = record.address_counter.max(old.record.address_counter);
+            record.request_counter = record.request_counter.max(old.record.request_counter);
             record.run_seen = record.run_seen.or(old.record.run_seen);
             FRIENDS.update(tx, old.row, person.as_bytes(), &record)?;
             Ok(old.row)
@@ -286,7 +302,7 @@ fn set_gone(tx: &Tx<'_>, person: PersonId, state: FriendState) -> Result<bool> {
     Ok(true)
 }
 
-/// Ends a friendship on our side: secrets, name and addresses are deleted, and each message in the outbox ends as
+/// Ends a friendship on our side: secrets, keys, envelopes under way, name and addresses are deleted, and each message in the outbox ends as
 /// refused because of it, with an event. Watermarks, remembered ids, counters and the history stay. Gives how many
 /// messages ended. `NotFound` if there is no such friend, or it was removed before.
 pub fn remove(tx: &Tx<'_>, person: PersonId) -> Result<u64> {
@@ -294,10 +310,15 @@ pub fn remove(tx: &Tx<'_>, person: PersonId) -> Result<u64> {
         .filter(|friend| friend.record.state.is_present())
         .ok_or_else(|| Error::new(ErrorKind::NotFound, "the person is not among your friends"))?;
     let ended = conversation::end_all(tx, old.row, End::Refused(Refusal::FriendRemoved))?;
+    keys::clear(tx, old.row)?;
+    publication::remove_of_friend(tx, old.row)?;
+    catch_up::remove(tx, Scope::Friend(old.row))?;
+    outreach::forget(tx, person)?;
     let mut record = FriendRecord::new(FriendState::Removed, old.record.created);
     record.direct = false;
     record.certificate_counter = old.record.certificate_counter;
     record.address_counter = old.record.address_counter;
+    record.request_counter = old.record.request_counter;
     record.run_seen = old.record.run_seen;
     update(tx, &FriendRow { row: old.row, person, record })?;
     tx.erase_log();

@@ -14,7 +14,7 @@ use subrosa_proto::wire::Record;
 
 #[derive(Encode, Decode)]
 #[cbor(map)]
-struct OutRecord {
+pub(crate) struct OutRecord {
     #[n(0)]
     lane: Lane,
     #[n(1)]
@@ -112,7 +112,7 @@ pub(crate) fn delete_out(tx: &Tx<'_>, friend: i64) -> Result<()> {
 
 #[derive(Encode, Decode)]
 #[cbor(map)]
-struct InRecord {
+pub(crate) struct InRecord {
     #[n(0)]
     device: u32,
     #[n(1)]

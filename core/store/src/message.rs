@@ -8,7 +8,7 @@ use crate::sqlite::Fault;
 use crate::{conversation, event, seen};
 use minicbor::{Decode, Encode};
 use rusqlite::{OptionalExtension, Row, params};
-use subrosa_proto::friends::message::{End, Epoch, Lane, Message, MessageId, Position, Refusal};
+use subrosa_proto::friends::message::{End, Epoch, Lane, Message, MessageId, Position, Refusal, Way};
 use subrosa_proto::identity::PersonId;
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::wire::{Bytes, Record};
@@ -29,6 +29,8 @@ pub struct MessageRow {
     pub message: Message,
     /// When it came, by our clock; for our own, when it was queued.
     pub received: Timestamp,
+    /// How it came first; a link for our own.
+    pub way: Way,
     /// What became of it.
     pub state: MessageState,
 }
@@ -127,11 +129,14 @@ pub(crate) struct Head {
     /// Device, epoch and number the friend gave it; none for our own.
     #[n(9)]
     position: Option<(u32, u64, u64)>,
+    /// How it came; none for a link.
+    #[n(10)]
+    way: Option<u8>,
 }
 
 impl Record for Head {
     const NAME: &'static str = "message";
-    const KEYS: &'static [u64] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+    const KEYS: &'static [u64] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
 }
 
 impl Head {
@@ -147,7 +152,17 @@ impl Head {
             lane,
             received,
             position: position.map(|p| (p.device, p.epoch.0, p.seq)),
+            way: None,
         }
+    }
+
+    /// The same, of a message that came this way.
+    pub(crate) fn by(self, way: Way) -> Head {
+        Head { way: Some(way.code()).filter(|_| way != Way::Link), ..self }
+    }
+
+    pub(crate) fn way(&self) -> Way {
+        self.way.map_or(Way::Link, Way::from_code)
     }
 
     pub(crate) fn lane(&self) -> Lane {
@@ -304,6 +319,7 @@ fn opened(session: &Session<'_>, raw: &Raw) -> Result<MessageRow> {
         incoming,
         lane: head.lane,
         received: head.received,
+        way: head.way(),
         state,
         message: head.message(&body),
     })

@@ -130,7 +130,7 @@ impl Meta {
             .fault()?
             .map(|(store, kdf, salt, argon2, key_check, sum)| {
                 let store = store.try_into().map_err(|_| damaged("its id is not 16 bytes"))?;
-                Ok((Meta { store, kdf, salt, argon2, key_check }, sum))
+                Ok::<_, Error>((Meta { store, kdf, salt, argon2, key_check }, sum))
             })
             .transpose()?
             .ok_or_else(|| damaged("it does not say how its key is checked"))?;

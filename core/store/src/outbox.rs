@@ -10,7 +10,7 @@ use crate::ring::{BODY, Place};
 use crate::seen;
 use crate::session::{Session, Tx};
 use crate::sqlite::Fault;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, Rows, params};
 use std::collections::HashMap;
 use subrosa_proto::friends::conversation::change::{Loaded, OutboxItem, Outgoing, Query};
 use subrosa_proto::friends::message::{Epoch, Lane, MessageId};
@@ -59,12 +59,19 @@ pub(crate) struct Queued {
     /// Its position in the present epoch, or [`HAD_POSITION`].
     seq: Option<i64>,
     pub(crate) cost: i64,
+    /// Whether an envelope copy was made of it in the present epoch.
+    pub(crate) copied: bool,
 }
 
 impl Queued {
     /// Whether the message stands at a position of the present epoch.
     pub(crate) fn has_position(&self) -> bool {
         self.seq.is_some_and(|seq| seq != HAD_POSITION)
+    }
+
+    /// Whether the message stands at this number of the present epoch.
+    pub(crate) fn stands_at(&self, seq: u64) -> bool {
+        self.has_position() && self.seq == i64::try_from(seq).ok()
     }
 
     /// Whether the message may have been transmitted.
@@ -78,7 +85,7 @@ pub(crate) fn find(session: &Session<'_>, friend: i64, id: MessageId) -> Result<
     let look = message::look_out(session, id)?;
     session
         .sql(
-            "SELECT o.id, o.message, o.seq, o.cost FROM message m JOIN outbox o ON o.message = m.id \
+            "SELECT o.id, o.message, o.seq, o.cost, o.copied FROM message m JOIN outbox o ON o.message = m.id \
              WHERE m.look = ?1 AND o.friend = ?2 AND o.device = ?3",
         )?
         .query_row(params![look, friend, ANY_DEVICE], queued)
@@ -87,7 +94,14 @@ pub(crate) fn find(session: &Session<'_>, friend: i64, id: MessageId) -> Result<
 }
 
 fn queued(row: &Row<'_>) -> rusqlite::Result<Queued> {
-    Ok(Queued { row: row.get(0)?, message: row.get(1)?, seq: row.get(2)?, cost: row.get(3)? })
+    let copied: Option<i64> = row.get(4)?;
+    Ok(Queued {
+        row: row.get(0)?,
+        message: row.get(1)?,
+        seq: row.get(2)?,
+        cost: row.get(3)?,
+        copied: copied.is_some(),
+    })
 }
 
 /// At most `limit` rows of the friend that hold a message, in order.
@@ -97,15 +111,15 @@ pub(crate) fn queued_rows(
     limit: i64,
 ) -> Result<Vec<(Queued, MessageId)>> {
     let mut statement = session.sql(
-        "SELECT o.id, o.message, o.seq, o.cost, m.conversation, m.look, m.head \
+        "SELECT o.id, o.message, o.seq, o.cost, o.copied, m.conversation, m.look, m.head \
          FROM outbox o JOIN message m ON m.id = o.message WHERE o.friend = ?1 ORDER BY o.id LIMIT ?2",
     )?;
     let mut rows = statement.query(params![friend, limit]).fault()?;
     let mut out = Vec::new();
     while let Some(row) = rows.next().fault()? {
         let queued = queued(row).fault()?;
-        let (conversation, look): (i64, Vec<u8>) = (row.get(4).fault()?, row.get(5).fault()?);
-        let head: Vec<u8> = row.get(6).fault()?;
+        let (conversation, look): (i64, Vec<u8>) = (row.get(5).fault()?, row.get(6).fault()?);
+        let head: Vec<u8> = row.get(7).fault()?;
         let head: Head =
             session.open_record(message::place(queued.message, conversation, look_of(&look)?), &head)?;
         out.push((queued, head.id()));
@@ -116,10 +130,11 @@ pub(crate) fn queued_rows(
 /// A message goes to the end; `lane` is the row of its lane.
 pub(crate) fn push(tx: &Tx<'_>, friend: i64, message: i64, lane: i64, out: &Outgoing) -> Result<Queued> {
     let seq = out.position.map(|(_, seq)| column(seq)).transpose()?;
-    let queued = Queued { row: tx.next_row(), message, seq, cost: cost(out.message.cost()) };
+    let (cost, copied) = (cost(out.message.cost()), out.copied.is_some());
+    let queued = Queued { row: tx.next_row(), message, seq, cost, copied };
     tx.sql(
-        "INSERT INTO outbox (id, friend, device, message, lane, seq, expires, cost) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO outbox (id, friend, device, message, lane, seq, expires, cost, copied) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
     .execute(params![
         queued.row,
@@ -129,7 +144,8 @@ pub(crate) fn push(tx: &Tx<'_>, friend: i64, message: i64, lane: i64, out: &Outg
         lane,
         seq,
         out.expires.map(millis),
-        queued.cost
+        queued.cost,
+        out.copied.map(millis)
     ])
     .fault()?;
     Ok(queued)
@@ -165,13 +181,49 @@ pub(crate) fn hollow(tx: &Tx<'_>, row: i64) -> Result<()> {
     Ok(())
 }
 
-/// No message of the friend has a position any more, though those that had one are remembered; voids are gone.
+/// No message of the friend has a position, or copies, any more, though those that had one are remembered; voids are gone.
 pub(crate) fn renumber(tx: &Tx<'_>, friend: i64) -> Result<()> {
     tx.sql("DELETE FROM outbox WHERE friend = ?1 AND message IS NULL")?.execute(params![friend]).fault()?;
-    tx.sql("UPDATE outbox SET seq = ?2 WHERE friend = ?1 AND seq IS NOT NULL")?
+    tx.sql("UPDATE outbox SET seq = ?2, copied = NULL WHERE friend = ?1 AND seq IS NOT NULL")?
         .execute(params![friend, HAD_POSITION])
         .fault()?;
+    tx.sql("UPDATE outbox SET copied = NULL WHERE friend = ?1 AND copied IS NOT NULL")?
+        .execute(params![friend])
+        .fault()?;
     Ok(())
+}
+
+/// The last copy of the message of the row ends then; 0 when nothing is left of it.
+pub(crate) fn set_copied(tx: &Tx<'_>, row: i64, until: Timestamp) -> Result<()> {
+    tx.sql("UPDATE outbox SET copied = ?2 WHERE id = ?1")?.execute(params![row, millis(until)]).fault()?;
+    Ok(())
+}
+
+/// The last copy of the void at this number of the lane with row `lane`, if it is there, ends then.
+pub(crate) fn set_void_copied(tx: &Tx<'_>, lane: i64, seq: u64, until: Timestamp) -> Result<()> {
+    tx.sql("UPDATE outbox SET copied = ?3 WHERE lane = ?1 AND seq = ?2 AND message IS NULL")?
+        .execute(params![lane, column(seq)?, millis(until)])
+        .fault()?;
+    Ok(())
+}
+
+/// Nothing is left of any copy for the friend.
+pub(crate) fn lose_copies(tx: &Tx<'_>, friend: i64) -> Result<()> {
+    tx.sql("UPDATE outbox SET copied = 0 WHERE friend = ?1 AND copied IS NOT NULL")?
+        .execute(params![friend])
+        .fault()?;
+    Ok(())
+}
+
+/// Whether copies were made of any message in the friend's outbox.
+pub(crate) fn any_copied(session: &Session<'_>, friend: i64) -> Result<bool> {
+    session
+        .sql(
+            "SELECT EXISTS (SELECT 1 FROM outbox \
+             WHERE friend = ?1 AND copied IS NOT NULL AND message IS NOT NULL)",
+        )?
+        .query_row(params![friend], |row| row.get(0))
+        .fault()
 }
 
 /// Voids of the lane with row `lane` below `below` go.
@@ -210,12 +262,15 @@ pub(crate) fn next_expiry(session: &Session<'_>, friend: i64) -> Result<Option<T
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT o.id, o.lane, o.seq, o.expires, o.cost, o.message, m.conversation, m.look, m.head, m.body \
+            "SELECT o.id, o.lane, o.seq, o.expires, o.cost, o.message, m.conversation, m.look, m.head, m.body, o.copied \
              FROM outbox o LEFT JOIN message m ON m.id = o.message ",
             $rest
         )
     };
 }
+
+/// The lanes of the friend, by row.
+type Lanes = HashMap<i64, Lane>;
 
 /// Answers `query` for the friend, whose sending epoch is `epoch`.
 pub(crate) fn query(
@@ -224,25 +279,53 @@ pub(crate) fn query(
     epoch: Option<Epoch>,
     query: &Query,
 ) -> Result<Loaded> {
-    let lanes: HashMap<i64, Lane> =
+    let lanes: Lanes =
         lane::list_out(session, friend)?.into_iter().map(|out| (out.row, out.lane.lane)).collect();
     let mut loaded = Loaded { next_expiry: next_expiry(session, friend)?, ..Loaded::default() };
-    let (mut statement, most, most_bytes, skip, bounds);
     match query {
-        Query::Next { after, messages, bytes, skip: skipped } => {
-            statement = session.sql(select!("WHERE o.friend = ?1 AND o.id > ?2 ORDER BY o.id"))?;
-            (most, most_bytes, skip) = ((*messages).max(1), *bytes, skipped.as_slice());
-            bounds = i64::try_from(*after).unwrap_or(i64::MAX);
+        Query::Next { after, messages, bytes, skip } => {
+            let mut statement = session.sql(select!("WHERE o.friend = ?1 AND o.id > ?2 ORDER BY o.id"))?;
+            let after = i64::try_from(*after).unwrap_or(i64::MAX);
+            let rows = statement.query(params![friend, after]).fault()?;
+            take(session, rows, &mut loaded, epoch, &lanes, ((*messages).max(1), *bytes, skip))?;
         }
         Query::Expired { at, messages } => {
-            statement = session.sql(select!(
+            let mut statement = session.sql(select!(
                 "WHERE o.friend = ?1 AND o.expires <= ?2 AND o.expires IS NOT NULL ORDER BY o.expires, o.id"
             ))?;
-            (most, most_bytes, skip) = (*messages, u64::MAX, [].as_slice());
-            bounds = millis(*at);
+            let rows = statement.query(params![friend, millis(*at)]).fault()?;
+            take(session, rows, &mut loaded, epoch, &lanes, (*messages, u64::MAX, &[]))?;
+        }
+        Query::Voids(most) => {
+            let mut statement =
+                session.sql(select!("WHERE o.friend = ?1 AND o.message IS NULL ORDER BY o.id"))?;
+            let rows = statement.query(params![friend]).fault()?;
+            take(session, rows, &mut loaded, epoch, &lanes, (*most, u64::MAX, &[]))?;
+        }
+        Query::Ids(ids) => {
+            for id in ids {
+                let look = message::look_out(session, *id)?;
+                let mut statement = session.sql(select!("WHERE m.look = ?1 AND o.friend = ?2"))?;
+                let rows = statement.query(params![look, friend]).fault()?;
+                take(session, rows, &mut loaded, epoch, &lanes, (usize::MAX, u64::MAX, &[]))?;
+            }
         }
     }
-    let mut rows = statement.query(params![friend, bounds]).fault()?;
+    loaded.rows.sort_unstable_by_key(|(row, _)| *row);
+    // An id may be asked for twice.
+    loaded.rows.dedup_by_key(|(row, _)| *row);
+    Ok(loaded)
+}
+
+/// Takes rows until there are so many, or so many bytes, but those of some lanes.
+fn take(
+    session: &Session<'_>,
+    mut rows: Rows<'_>,
+    loaded: &mut Loaded,
+    epoch: Option<Epoch>,
+    lanes: &Lanes,
+    (most, most_bytes, skip): (usize, u64, &[Lane]),
+) -> Result<()> {
     let mut bytes = 0u64;
     while let Some(row) = rows.next().fault()? {
         let lane = *lanes
@@ -260,8 +343,7 @@ pub(crate) fn query(
             .map_err(|_| Error::damaged("the store is damaged: a negative row"))?;
         loaded.rows.push((number, item(session, row, lane, epoch)?));
     }
-    loaded.rows.sort_unstable_by_key(|(row, _)| *row);
-    Ok(loaded)
+    Ok(())
 }
 
 fn item(session: &Session<'_>, row: &Row<'_>, lane: Lane, epoch: Option<Epoch>) -> Result<OutboxItem> {
@@ -274,9 +356,10 @@ fn item(session: &Session<'_>, row: &Row<'_>, lane: Lane, epoch: Option<Epoch>) 
             Some((epoch, u64::try_from(seq).map_err(|_| broken("a negative position"))?))
         }
     };
+    let copied = row.get::<_, Option<i64>>(10).fault()?.map(timestamp).transpose()?;
     let Some(id) = row.get::<_, Option<i64>>(5).fault()? else {
         let (epoch, seq) = position.ok_or_else(|| broken("a void without a position"))?;
-        return Ok(OutboxItem::Void { lane, epoch, seq });
+        return Ok(OutboxItem::Void { lane, epoch, seq, copied });
     };
     let conversation =
         row.get::<_, Option<i64>>(6).fault()?.ok_or_else(|| broken("a message to send that is gone"))?;
@@ -289,7 +372,7 @@ fn item(session: &Session<'_>, row: &Row<'_>, lane: Lane, epoch: Option<Epoch>) 
     }
     let body = session.open(Place { column: BODY, ..place }, &body)?;
     let expires = row.get::<_, Option<i64>>(3).fault()?.map(timestamp).transpose()?;
-    Ok(OutboxItem::Message(Outgoing { message: head.message(&body), lane, expires, position }))
+    Ok(OutboxItem::Message(Outgoing { message: head.message(&body), lane, expires, position, copied }))
 }
 
 /// A time as a column holds it: beyond the range of the column is never.

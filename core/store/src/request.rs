@@ -5,6 +5,7 @@ use crate::record::Secret;
 use crate::session::{Session, Tx};
 use minicbor::{Decode, Encode};
 use subrosa_proto::friends::invite::InviteId;
+use subrosa_proto::friends::onetime::LONGEST_NEWS;
 use subrosa_proto::identity::PersonId;
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::wire::Record;
@@ -38,6 +39,25 @@ pub struct RequestRow {
     /// When it ends.
     #[n(6)]
     pub expires: Timestamp,
+    /// What answering it takes, for one that came in an envelope.
+    #[n(64)]
+    pub offer: Option<EnvelopeOffer>,
+}
+
+/// What else a request that came in an envelope said.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct EnvelopeOffer {
+    /// Its id.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub id: [u8; 16],
+    /// Its counter: of one person the highest stands.
+    #[n(1)]
+    pub counter: u64,
+    /// Their keys, an encoded [`KeyNews`](subrosa_proto::friends::onetime::KeyNews); at most
+    /// [`LONGEST_NEWS`] bytes.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub news: Vec<u8>,
 }
 
 impl RequestRow {
@@ -49,7 +69,7 @@ impl RequestRow {
 
 impl Record for RequestRow {
     const NAME: &'static str = "request";
-    const KEYS: &'static [u64] = &[0, 1, 2, 3, 4, 5, 6];
+    const KEYS: &'static [u64] = &[0, 1, 2, 3, 4, 5, 6, 64];
 }
 
 const REQUESTS: Keyed<RequestRow> = keyed!(Request, "request");
@@ -57,6 +77,9 @@ const REQUESTS: Keyed<RequestRow> = keyed!(Request, "request");
 /// Keeps the request, in place of an earlier one of the same person. True for the first of a person. `QueueFull`
 /// when [`MOST_REQUESTS`] wait.
 pub fn put(tx: &Tx<'_>, request: &RequestRow) -> Result<bool> {
+    if request.offer.as_ref().is_some_and(|offer| offer.news.len() > LONGEST_NEWS) {
+        return Err(Error::invalid(format!("the keys of a request have up to {LONGEST_NEWS} bytes")));
+    }
     let key = request.person.as_bytes();
     if let Some((row, _)) = REQUESTS.get(tx, key)? {
         REQUESTS.update(tx, row, key, request)?;

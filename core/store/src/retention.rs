@@ -3,7 +3,7 @@
 
 use crate::session::Tx;
 use crate::sqlite::Fault;
-use crate::{message, seen};
+use crate::{message, publication, seen, subscription};
 use std::time::Duration;
 use subrosa_proto::Result;
 use subrosa_proto::time::Timestamp;
@@ -20,12 +20,15 @@ pub struct Swept {
     pub messages: usize,
     /// Ids forgotten.
     pub ids: usize,
+    /// Envelopes of ours that ended, and those of others that subscriptions were told of.
+    pub envelopes: usize,
     /// Whether another run has more to do.
     pub more: bool,
 }
 
 /// Deletes messages that came or were queued before `now - keep` and have ended or were acknowledged (none with no
-/// `keep`), forgets ids 60 days after their message came, and gives free pages back. Does [`STEP`] rows at most:
+/// `keep`), forgets ids 60 days after their message came, and
+/// envelopes that ended, and gives free pages back. Does [`STEP`] rows at most:
 /// run it again, in another job, while it says that there is more.
 pub fn run(tx: &Tx<'_>, now: Timestamp, keep: Option<Duration>) -> Result<Swept> {
     let messages = match keep {
@@ -33,6 +36,8 @@ pub fn run(tx: &Tx<'_>, now: Timestamp, keep: Option<Duration>) -> Result<Swept>
         None => 0,
     };
     let ids = seen::forget(tx, now, STEP as i64)?;
+    let ended = publication::expire(tx, now, STEP)?;
+    let told = subscription::forget_seen(tx, now, STEP as i64)?;
     let mut vacuum = tx.sql("PRAGMA incremental_vacuum(500)")?;
     let mut rows = vacuum.query([]).fault()?;
     for _ in 0..=PAGES {
@@ -40,5 +45,6 @@ pub fn run(tx: &Tx<'_>, now: Timestamp, keep: Option<Duration>) -> Result<Swept>
             break;
         }
     }
-    Ok(Swept { messages, ids, more: messages == STEP || ids == STEP })
+    let more = [messages, ids, ended, told].contains(&STEP);
+    Ok(Swept { messages, ids, envelopes: ended + told, more })
 }

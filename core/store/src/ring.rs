@@ -34,9 +34,21 @@ pub(crate) enum Table {
     LaneIn = 9,
     Held = 10,
     Event = 11,
+    Subscription = 12,
+    EnvelopeSeen = 13,
+    Publication = 14,
+    NodePeer = 15,
+    ArchivePeer = 16,
+    CatchUp = 17,
+    KeyOwn = 18,
+    KeyTheirs = 19,
+    KeyMarks = 20,
+    RequestOut = 21,
+    RequestAnswer = 22,
+    RequestSeen = 23,
 }
 
-const TABLES: u16 = 11;
+const TABLES: u16 = 23;
 
 /// Where a sealed value belongs: the sixteen bytes of the store's id, table and column as u16, the row as i64, the
 /// row it belongs to (0 when there is none) as i64, and the row's look-up value (zeros when there is none).

@@ -90,7 +90,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// Pages (4 KiB) the log may reach before it is copied into the file.
 const CHECKPOINT_PAGES: i64 = 1000;
 /// Statements kept prepared for each connection; all of ours fit.
-const STATEMENTS: usize = 128;
+const STATEMENTS: usize = 256;
 
 /// A connection to the file at `path`, set up as we use it. `vfs` is the name of a file system of SQLite.
 pub(crate) fn connect(path: &Path, vfs: Option<&str>, access: Access) -> Result<Connection> {

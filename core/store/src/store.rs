@@ -8,7 +8,7 @@ use crate::options::{Options, StoreKey};
 use crate::reader::Readers;
 use crate::ring::{Ring, SEAL_STEP, SEALS};
 use crate::run::{self, RunId};
-use crate::schema;
+use crate::schema::STORE;
 use crate::session::{Session, Tally, Tx};
 use crate::sqlite::{Access, Fault, checkpoint, connect, use_log};
 use crate::writer::{Shared, Writer};
@@ -65,8 +65,7 @@ impl Store {
         }
         let Looked { lock, ring } =
             if is_new { make(&path, vfs, &options)? } else { look(&path, vfs, &options.key)? };
-        let run = random::<16>(&mut OsEntropy)?;
-        let (connection, tally, reserved) = begin(&path, vfs, &ring, &run)?;
+        let Begun { connection, tally, reserved, run } = begin(&path, vfs, &ring)?;
         let serial = Progress::load(&connection)?.serial;
         let shared = Arc::new(Shared {
             readers: Readers::new(path.clone(), options.vfs.clone()),
@@ -280,7 +279,7 @@ fn fill(path: &Path, vfs: Option<&str>, options: &Options) -> Result<Looked> {
     let mut connection = connect(path, vfs, Access::Create)?;
     let lock = Lock::new(random::<16>(&mut OsEntropy)?, &options.key, options.argon2)?;
     let transaction = connection.transaction().fault()?;
-    schema::migrate(&transaction, 0)?;
+    STORE.migrate(&transaction, 0)?;
     lock.put(&transaction)?;
     let first = Secret32::random(&mut OsEntropy)?;
     lock.put_key(&transaction, 1, &first, 0)?;
@@ -296,18 +295,26 @@ fn fill(path: &Path, vfs: Option<&str>, options: &Options) -> Result<Looked> {
 
 /// Finds out whether the file is a store that `key` opens, and changes nothing.
 fn look(path: &Path, vfs: Option<&str>, key: &StoreKey) -> Result<Looked> {
-    disk::check(path)?;
+    disk::check(path, &STORE)?;
     let access = if disk::has_log(path) { Access::Read } else { Access::Look };
     let connection = connect(path, vfs, access)?;
-    schema::check(&connection)?;
+    STORE.check(&connection)?;
     let lock = Meta::load(&connection)?.unlock(key)?;
     let ring = Wrapped::unwrap_all(&Wrapped::list(&connection)?, &lock)?;
     Ok(Looked { lock, ring })
 }
 
-/// The writer's connection, with the tables brought up to date and this run written down. Gives what the writer
-/// counts, and how many seals are reserved.
-fn begin(path: &Path, vfs: Option<&str>, ring: &Ring, run: &RunId) -> Result<(Connection, Tally, i64)> {
+/// A store that is ready for its writer.
+struct Begun {
+    connection: Connection,
+    tally: Tally,
+    /// How many seals are reserved.
+    reserved: i64,
+    run: RunId,
+}
+
+/// The writer's connection, with the tables brought up to date and this run written down.
+fn begin(path: &Path, vfs: Option<&str>, ring: &Ring) -> Result<Begun> {
     // Whoever left a log may have seen its flush fail.
     if disk::has_log(path) {
         disk::renew_log(path)?;
@@ -316,19 +323,19 @@ fn begin(path: &Path, vfs: Option<&str>, ring: &Ring, run: &RunId) -> Result<(Co
     use_log(&connection)?;
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).fault()?;
-    let version = schema::check(&transaction)?;
-    if version < schema::VERSION {
-        schema::migrate(&transaction, version)?;
+    let version = STORE.check(&transaction)?;
+    if version < STORE.version() {
+        STORE.migrate(&transaction, version)?;
     }
     let seals = Wrapped::list(&transaction)?.last().map_or(0, |key| key.seals);
     let reserved = seals.saturating_add(SEAL_STEP);
     meta::reserve(&transaction, ring.newest(), reserved)?;
     let progress = Progress::load(&transaction)?;
     let tally = Tally { next_row: Cell::new(progress.next_row), seals: Cell::new(seals), ..Tally::default() };
-    run::add(&Tx::new(Session::new(&transaction, ring), &tally), run)?;
+    let run = run::begin(&Tx::new(Session::new(&transaction, ring), &tally))?;
     Progress { serial: progress.serial + 1, next_row: tally.next_row.get() }.put(&transaction)?;
     transaction.commit().fault()?;
-    Ok((connection, tally, reserved))
+    Ok(Begun { connection, tally, reserved, run })
 }
 
 #[cfg(test)]

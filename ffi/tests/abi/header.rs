@@ -43,6 +43,9 @@ fn c_and_cpp_take_the_header_alone() {
         subrosa_send_options s = SUBROSA_SEND_OPTIONS_INIT;\n\
         subrosa_invite_options i = SUBROSA_INVITE_OPTIONS_INIT;\n\
         subrosa_redeem_options r = SUBROSA_REDEEM_OPTIONS_INIT;\n\
+        subrosa_keep_options k = SUBROSA_KEEP_OPTIONS_INIT;\n\
+        subrosa_publish_options p = SUBROSA_PUBLISH_OPTIONS_INIT;\n\
+        subrosa_subscribe_options b = SUBROSA_SUBSCRIBE_OPTIONS_INIT;\n\
         int version[SUBROSA_VERSION_NUMBER == 65536 * SUBROSA_VERSION_MAJOR + 256 * SUBROSA_VERSION_MINOR\n\
             + SUBROSA_VERSION_PATCH ? 1 : -1];\n\
         int ids[sizeof(subrosa_person) == 33 && sizeof(subrosa_message_id) == 16 ? 1 : -1];\n";
@@ -69,7 +72,8 @@ fn c_and_cpp_take_the_header_alone() {
 #[test]
 fn c_and_cpp_take_the_programs() {
     let folder = tempfile::tempdir().unwrap();
-    let examples = ["hello", "readme", "wakeup"].map(|name| repository(&format!("ffi/examples/{name}.c")));
+    let examples =
+        ["hello", "publish", "readme", "wakeup"].map(|name| repository(&format!("ffi/examples/{name}.c")));
     let tests = ["hostile", "canary"].map(|name| repository(&format!("ffi/tests/c/{name}.c")));
     for [cc, cxx] in compilers() {
         for file in examples.iter().chain(&tests) {
@@ -89,9 +93,16 @@ fn c_and_cpp_take_the_programs() {
 #[test]
 fn the_header_teaches() {
     let header = source(HEADER);
-    for part in
-        ["A FIRST PROGRAM", "ERRORS", "OWNERSHIP", "THREADS", "EVENTS AND ACKS", "SHUTTING DOWN", "VERSIONS"]
-    {
+    for part in [
+        "A FIRST PROGRAM",
+        "ERRORS",
+        "OWNERSHIP",
+        "THREADS",
+        "EVENTS AND ACKS",
+        "SHUTTING DOWN",
+        "WITHOUT A LINK",
+        "VERSIONS",
+    ] {
         assert!(header.contains(part), "the first page has no part {part}");
     }
     let mut last = "";

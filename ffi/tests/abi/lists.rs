@@ -276,9 +276,15 @@ fn what_waits_is_seen_in_queue_and_snapshot() {
         assert!(text(of!(subrosa_snapshot_address(snapshot, 0))).starts_with("127.0.0.1:"));
         assert_eq!(without!(subrosa_snapshot_address(snapshot, 99)), SUBROSA_NOT_FOUND);
         assert_eq!(without!(subrosa_snapshot_number(snapshot, 99)), SUBROSA_NOT_SUPPORTED);
-        for number in SUBROSA_SNAPSHOT_PAUSED..=SUBROSA_SNAPSHOT_CLOCK_CONFIRMED {
+        for number in SUBROSA_SNAPSHOT_PAUSED..=SUBROSA_SNAPSHOT_STORE {
             of!(subrosa_snapshot_number(snapshot, number));
         }
+        assert_eq!(of!(subrosa_snapshot_number(snapshot, SUBROSA_SNAPSHOT_STORE)), SUBROSA_STORE_ROLE_ONE);
+        // No friend met another copy of this store.
+        for decision in [SUBROSA_STORE_GO_ON, SUBROSA_STORE_STAND_DOWN] {
+            assert_eq!(subrosa_store_decide(alice, decision), SUBROSA_WRONG_STATE, "{}", last_error());
+        }
+        assert_eq!(subrosa_store_decide(alice, 3), SUBROSA_INVALID_ARGUMENT, "{}", last_error());
         subrosa_snapshot_free(snapshot);
         ok(subrosa_node_pause(alice));
         ok(subrosa_node_status(alice, &raw mut snapshot));

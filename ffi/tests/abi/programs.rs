@@ -38,6 +38,28 @@ fn hello_with_the_shared_library() {
     says_hello(Linked::Dynamically, "-std=c11");
 }
 
+/// A node between two people, and an envelope from one to the other through it.
+#[test]
+fn an_envelope_is_published_and_opened() {
+    let work = tempfile::tempdir().unwrap();
+    let publish = program("ffi/examples/publish.c", "-std=c99", Linked::Statically, work.path());
+    let output = text(&run(Command::new(publish).arg(work.path()), LIMIT));
+    let mut lines = output.lines();
+    for start in [
+        "the node listens on 127.0.0.1:",
+        "it costs ",
+        "published: yes",
+        "bob reads: The well is open again.",
+        "signed by alice: yes",
+        "subscriptions left: 0",
+        "closed",
+    ] {
+        let line = lines.next().unwrap_or_default();
+        assert!(line.starts_with(start), "`{line}` should start with `{start}`:\n{output}");
+    }
+    assert_eq!(lines.next(), None, "{output}");
+}
+
 /// The recipe of the header for hosts with an event loop.
 #[test]
 fn an_event_loop_is_woken() {

@@ -8,6 +8,7 @@ use std::ffi::{CStr, c_char};
 use std::ptr::{dangling, dangling_mut, null, null_mut};
 use subrosa_ffi::bytes::*;
 use subrosa_ffi::config::*;
+use subrosa_ffi::event::whisper::*;
 use subrosa_ffi::event::*;
 use subrosa_ffi::friend::*;
 use subrosa_ffi::history::*;
@@ -16,10 +17,12 @@ use subrosa_ffi::invite::*;
 use subrosa_ffi::log::*;
 use subrosa_ffi::message::*;
 use subrosa_ffi::node::*;
+use subrosa_ffi::peer::*;
 use subrosa_ffi::request::*;
 use subrosa_ffi::snapshot::*;
 use subrosa_ffi::status::*;
 use subrosa_ffi::store::*;
+use subrosa_ffi::subscription::*;
 use subrosa_ffi::version::*;
 
 /// Calls functions, and keeps their names.
@@ -52,6 +55,9 @@ macro_rules! accept {
     )+};
 }
 
+// Below the macros, which it uses.
+mod whisper;
+
 const NULL: subrosa_status = SUBROSA_NULL_OR_CLOSED;
 const INVALID: subrosa_status = SUBROSA_INVALID_ARGUMENT;
 
@@ -70,6 +76,8 @@ fn every_function_refuses_what_it_must() {
         configs(&mut t);
         nodes(&mut t);
         stored(&mut t);
+        whisper::configs(&mut t);
+        whisper::nodes(&mut t);
         rows(&mut t);
         events(&mut t);
     }
@@ -100,6 +108,12 @@ unsafe fn statics(t: &mut Table) {
             subrosa_invites_free(null_mut()) == (),
             subrosa_messages_free(null_mut()) == (),
             subrosa_requests_free(null_mut()) == (),
+            subrosa_peers_free(null_mut()) == (),
+            subrosa_subscriptions_free(null_mut()) == (),
+            subrosa_peers_len(null()) == 0,
+            subrosa_subscriptions_len(null()) == 0,
+            subrosa_peers_at(null(), 0) == null(),
+            subrosa_subscriptions_at(null(), 0) == null(),
             subrosa_friends_len(null()) == 0,
             subrosa_invites_len(null()) == 0,
             subrosa_messages_len(null()) == 0,
@@ -233,8 +247,29 @@ unsafe fn configs(t: &mut Table) {
         );
         refuse!(t, SUBROSA_TOO_LARGE, subrosa_config_set_bind(config, dangling(), 65));
         refuse!(t, SUBROSA_NOT_SUPPORTED, subrosa_config_set_number(config, 1000, 0));
-        for number in SUBROSA_CONFIG_DIRECT..=SUBROSA_CONFIG_RETENTION_MS {
-            refuse!(t, SUBROSA_OK, subrosa_config_set_number(config, number, 1));
+        for number in SUBROSA_CONFIG_DIRECT..=SUBROSA_CONFIG_KEEP_NODE_KEY {
+            let least = match number {
+                SUBROSA_CONFIG_COPY_TTL_MS => 60_000,
+                SUBROSA_CONFIG_POOL_BYTES => 1 << 20,
+                _ => 1,
+            };
+            refuse!(t, SUBROSA_OK, subrosa_config_set_number(config, number, least));
+        }
+        for (number, value) in [
+            (SUBROSA_CONFIG_DIRECT_REQUESTS, 2),
+            (SUBROSA_CONFIG_REQUESTS, 0),
+            (SUBROSA_CONFIG_REQUESTS, 4),
+            (SUBROSA_CONFIG_COPY_TTL_MS, 59_999),
+            (SUBROSA_CONFIG_COPY_TTL_MS, u64::MAX),
+            (SUBROSA_CONFIG_LIGHT, 2),
+            (SUBROSA_CONFIG_POOL_BYTES, (1 << 20) - 1),
+            (SUBROSA_CONFIG_PEERS_LEAST, 513),
+            (SUBROSA_CONFIG_PEERS_MOST, 0),
+            (SUBROSA_CONFIG_WORK_THREADS, 0),
+            (SUBROSA_CONFIG_WORK_THREADS, u64::MAX),
+            (SUBROSA_CONFIG_KEEP_NODE_KEY, 2),
+        ] {
+            refuse!(t, INVALID, subrosa_config_set_number(config, number, value));
         }
         refuse!(
             t,
@@ -415,6 +450,7 @@ unsafe fn stored(t: &mut Table) {
             subrosa_store_change_key(node, null(), 32),
             subrosa_store_change_passphrase(null(), c(c"x")),
             subrosa_store_change_passphrase(node, null()),
+            subrosa_store_decide(null(), SUBROSA_STORE_GO_ON),
             subrosa_store_wipe(null()),
             subrosa_invite_list(null(), &raw mut invites),
             subrosa_invite_list(node, null_mut()),
@@ -526,6 +562,20 @@ unsafe fn rows(t: &mut Table) {
             NULL,
             subrosa_snapshot_number(null(), 1, dangling_mut()),
             subrosa_snapshot_address(null(), 0, dangling_mut()),
+            subrosa_snapshot_node_address(null(), 0, dangling_mut()),
+            subrosa_snapshot_node_id(null(), 0, dangling_mut()),
+            subrosa_subscription_get_id(null(), dangling_mut()),
+            subrosa_subscription_kind(null(), dangling_mut()),
+            subrosa_subscription_topic(null(), 0, dangling_mut()),
+            subrosa_subscription_sender(null(), dangling_mut()),
+            subrosa_subscription_least_pow(null(), dangling_mut()),
+            subrosa_subscription_since(null(), dangling_mut()),
+            subrosa_subscription_complete(null(), dangling_mut()),
+            subrosa_subscription_label(null(), dangling_mut()),
+            subrosa_peer_address(null(), dangling_mut()),
+            subrosa_peer_fixed(null(), dangling_mut()),
+            subrosa_peer_granted(null(), dangling_mut()),
+            subrosa_peer_last_good(null(), dangling_mut()),
             subrosa_invite_label(null(), dangling_mut()),
             subrosa_invite_created(null(), dangling_mut()),
             subrosa_invite_auto_accept(null(), dangling_mut()),
@@ -585,6 +635,13 @@ unsafe fn events(t: &mut Table) {
             subrosa_event_refusal(null(), dangling_mut()),
             subrosa_event_what(null(), dangling_mut()),
             subrosa_event_number(null(), dangling_mut()),
+            subrosa_event_publication_id(null(), dangling_mut()),
+            subrosa_event_subscription_id(null(), dangling_mut()),
+            subrosa_event_topic(null(), dangling_mut()),
+            subrosa_event_hash(null(), dangling_mut()),
+            subrosa_event_expires(null(), dangling_mut()),
+            subrosa_event_pow(null(), dangling_mut()),
+            subrosa_event_expected(null(), dangling_mut()),
         );
     }
 }

@@ -103,6 +103,89 @@ static void options(subrosa_node *node) {
     free(given);
 }
 
+/* The same for what Whisper takes: keys, grants, topics, passwords and options, each without a byte to spare. */
+static void whisper(subrosa_node *node) {
+    subrosa_publish_options publish = SUBROSA_PUBLISH_OPTIONS_INIT;
+    subrosa_subscribe_options subscribe = SUBROSA_SUBSCRIBE_OPTIONS_INIT;
+    subrosa_keep_options keep = SUBROSA_KEEP_OPTIONS_INIT;
+    subrosa_config *config = new_config("whisper");
+    subrosa_topic *topics = exactly("newspost", 8);
+    char *address = exactly("127.0.0.1:9", 12);
+    subrosa_publication_id published;
+    subrosa_subscription_id subscribed;
+    subrosa_subscriptions *list = NULL;
+    const subrosa_subscription *row;
+    subrosa_peers *peers = NULL;
+    subrosa_bytes grant;
+    subrosa_topic topic;
+    subrosa_text text;
+    size_t len, *lie = malloc(sizeof *lie);
+    int32_t number;
+    CHECK(lie != NULL);
+
+    for (len = 0; len <= 66; len++) {
+        unsigned char *bytes = malloc(len ? len : 1);
+        CHECK(bytes != NULL);
+        memset(bytes, 1, len ? len : 1);
+        subscribe.topics = topics;
+        subscribe.topics_count = 2;
+        subscribe.key = bytes;
+        subscribe.key_len = len;
+        if (len == 32) {
+            OK(subrosa_subscribe(node, &subscribe, &subscribed));
+        } else if (len > 0) {
+            REFUSED(subrosa_subscribe(node, &subscribe, &subscribed), SUBROSA_INVALID_ARGUMENT);
+        }
+        publish.key = bytes;
+        publish.key_len = len;
+        CHECK(subrosa_publish(node, bytes, len, &publish, &published) != SUBROSA_OK); /* nobody to give it to */
+        /* 64 archives at most, and 65 lengths that are grants. */
+        CHECK((subrosa_config_add_archive(config, address, bytes, len) == SUBROSA_OK) == (len < 64));
+        grant.ptr = bytes;
+        grant.len = len;
+        keep.grants = &grant;
+        keep.grants_count = 1;
+        CHECK((subrosa_config_keep_archive(config, "archive", &keep) == SUBROSA_OK) == (len >= 1 && len <= 64));
+        free(bytes);
+    }
+    for (*lie = 0; *lie < sizeof publish; ++*lie) {
+        REFUSED(subrosa_publish(node, NULL, 0, (subrosa_publish_options *)(void *)lie, NULL),
+                SUBROSA_INVALID_ARGUMENT);
+    }
+    for (*lie = 0; *lie < sizeof subscribe; ++*lie) {
+        REFUSED(subrosa_subscribe(node, (subrosa_subscribe_options *)(void *)lie, NULL), SUBROSA_INVALID_ARGUMENT);
+    }
+    for (*lie = 0; *lie < sizeof keep; ++*lie) {
+        REFUSED(subrosa_config_keep_archive(config, "archive", (subrosa_keep_options *)(void *)lie),
+                SUBROSA_INVALID_ARGUMENT);
+    }
+    OK(subrosa_subscription_list(node, NULL, 10, &list));
+    row = subrosa_subscriptions_at(list, 0);
+    OK(subrosa_subscription_kind(row, &number));
+    CHECK(number == SUBROSA_SUBSCRIPTION_SYMMETRIC && subrosa_subscriptions_len(list) == 1);
+    OK(subrosa_subscription_topic(row, 1, &topic));
+    CHECK(memcmp(&topic, "post", 4) == 0);
+    REFUSED(subrosa_subscription_topic(row, 2, &topic), SUBROSA_NOT_FOUND);
+    REFUSED(subrosa_subscription_label(row, &text), SUBROSA_NOT_FOUND);
+    REFUSED(subrosa_peer_address((subrosa_peer *)(void *)row, &text), SUBROSA_INVALID_ARGUMENT);
+    subrosa_subscriptions_free(list);
+    subrosa_subscriptions_free(list);
+    REFUSED(subrosa_subscription_kind(row, &number), SUBROSA_NULL_OR_CLOSED);
+    OK(subrosa_unsubscribe(node, &subscribed));
+    REFUSED(subrosa_unsubscribe(node, &subscribed), SUBROSA_NOT_FOUND);
+
+    OK(subrosa_peer_add(node, address));
+    OK(subrosa_peer_list(node, NULL, 10, &peers));
+    OK(subrosa_peer_address(subrosa_peers_at(peers, 0), &text));
+    CHECK(strcmp(text.ptr, address) == 0 && subrosa_peers_at(peers, 1) == NULL);
+    subrosa_peers_free(peers);
+    OK(subrosa_peer_remove(node, address));
+    free(lie);
+    free(address);
+    free(topics);
+    subrosa_config_free(config);
+}
+
 /* Handles that are none any more, or something else. */
 static void handles(subrosa_node *node) {
     subrosa_config *config = new_config("handles");
@@ -316,6 +399,7 @@ int main(int argc, char **argv) {
     lengths();
     node = new_node("node");
     options(node);
+    whisper(node);
     handles(node);
     callbacks(node);
     threads();

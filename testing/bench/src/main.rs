@@ -23,6 +23,9 @@ const ROWS: &[Row] = &[
 ];
 
 fn main() {
+    if let Some(figure) = rows::asked_alone() {
+        return println!("{figure}");
+    }
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     let mut table = Table::default();
     if wanted.iter().any(|w| w == "--help" || w == "-h") {

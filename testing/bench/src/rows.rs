@@ -18,3 +18,25 @@ fn resident() -> f64 {
     let pages: f64 = statm.split_whitespace().nth(1).unwrap().parse().unwrap();
     pages * 4096.0
 }
+
+/// A figure that is taken in a process of its own.
+type Alone = (&'static str, fn() -> f64);
+
+const ALONE: &[Alone] = &[("idle-links", link::idle_links), ("idle-bare", link::idle_bare)];
+
+/// The figure of this name, if this process was started for it.
+pub(crate) fn asked_alone() -> Option<f64> {
+    let name = std::env::var(FOR).ok()?;
+    ALONE.iter().find(|(n, _)| *n == name).map(|(_, take)| take())
+}
+
+/// Says which figure a process was started for.
+const FOR: &str = "SUBROSA_BENCH_ALONE";
+
+/// Starts this program again for one figure.
+fn alone(name: &str) -> f64 {
+    let program = std::env::current_exe().unwrap();
+    let output = std::process::Command::new(program).env(FOR, name).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.trim().parse().expect("a figure")
+}

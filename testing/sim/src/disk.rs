@@ -1,10 +1,11 @@
 //! What one simulated host has on disk: the contract of [`Change`], kept in maps, and the durable events.
 //! When things become durable is not decided here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use subrosa_proto::friends::conversation::change::{
-    Batch, Change, LaneIn, LaneOut, Loaded, OutboxItem, Outcome, Outgoing, Query, Saved, Stopped,
+    Batch, Change, LaneIn, LaneOut, Loaded, OutboxItem, Outcome, Outgoing, Query, Receipts, Saved, Stopped,
 };
+use subrosa_proto::friends::frame::Frame;
 use subrosa_proto::friends::message::{End, Epoch, Lane, Message, MessageId, Position, Refusal};
 use subrosa_proto::time::Timestamp;
 
@@ -19,6 +20,8 @@ pub(crate) struct Disk {
     pub(crate) events: BTreeMap<u64, Event>,
     next_event: u64,
     next_row: u64,
+    /// Copies are refused for now, as too dear after all.
+    pub(crate) refuses_copies: bool,
 }
 
 /// A durable event.
@@ -47,6 +50,44 @@ pub(crate) struct Friend {
     /// Kept above a watermark, unseen by the host.
     pub(crate) kept: BTreeMap<Position, Message>,
     pub(crate) ids: BTreeMap<MessageId, Remembered>,
+    receipts: Receipts,
+    missed: Option<Timestamp>,
+    pub(crate) keys: Keys,
+    /// The archives' last complete answer for this friend.
+    pub(crate) caught_up: u64,
+}
+
+/// One-time keys between two friends, by number. 0 is the last resort.
+#[derive(Clone, Default)]
+pub(crate) struct Keys {
+    /// Of ours, those that are alive.
+    pub(crate) own: BTreeSet<u64>,
+    /// The last number we gave.
+    pub(crate) given: u64,
+    /// The highest of ours that was used.
+    pub(crate) used: u64,
+    /// Of the friend's, those not taken.
+    pub(crate) theirs: BTreeSet<u64>,
+    /// The highest of the friend's that was taken.
+    pub(crate) taken: u64,
+    /// The highest number of ours that came and that we never gave: our store is an older one.
+    pub(crate) unknown: u64,
+    /// The last that the friend said of that.
+    pub(crate) told_unknown: u64,
+}
+
+/// A copy as it leaves the disk.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sealed {
+    pub(crate) key: u64,
+    pub(crate) frames: Vec<Frame>,
+    pub(crate) until: Timestamp,
+    /// New keys for the friend.
+    pub(crate) fresh: Vec<u64>,
+    /// The highest of the friend's keys that we have used.
+    pub(crate) used: u64,
+    /// See [`Keys::unknown`].
+    pub(crate) unknown: u64,
 }
 
 /// What stays of a message that was queued.
@@ -75,6 +116,10 @@ pub(crate) enum Effect {
     Settled(Position),
     Shown(Position, Message),
     Ended(MessageId, End),
+    /// A copy was sealed.
+    Sealed(Sealed),
+    /// What was sealed may be sealed again.
+    Unsealed(Option<MessageId>),
 }
 
 impl Disk {
@@ -119,12 +164,14 @@ impl Disk {
                     effects.push(Effect::Numbered(*id, *epoch, *lane, *seq));
                     return Outcome::Done;
                 }
-                friend.outbox.insert(row, OutboxItem::Void { lane: *lane, epoch: *epoch, seq: *seq });
+                let void = OutboxItem::Void { lane: *lane, epoch: *epoch, seq: *seq, copied: None };
+                friend.outbox.insert(row, void);
                 effects.push(Effect::Voided(*epoch, *lane, *seq));
                 Outcome::Gone
             }
             Change::Renumber(epoch) => {
                 friend.renumber(*epoch);
+                effects.push(Effect::Unsealed(None));
                 Outcome::Done
             }
             Change::Done { id, end } => self.end(peer, id, *end, false, effects),
@@ -141,6 +188,10 @@ impl Disk {
             },
             Change::Stop { lane, id, why } => {
                 friend.lanes_out.entry(*lane).or_insert((0, None)).1 = Some((*id, *why));
+                if let Some(m) = friend.queued_mut(id) {
+                    m.copied = m.copied.map(|_| Timestamp::ZERO);
+                    effects.push(Effect::Unsealed(Some(*id)));
+                }
                 self.event(Event::LaneStopped(peer, *lane, *id));
                 Outcome::Done
             }
@@ -159,6 +210,43 @@ impl Disk {
             }
             Change::Retire { device, epoch } => {
                 friend.retire(*device, *epoch);
+                Outcome::Done
+            }
+            Change::Copy { frames, until } => {
+                let refused = self.refuses_copies;
+                let outcome = self.friends.entry(peer).or_default().copy(frames, *until, refused, effects);
+                if outcome == Outcome::NotCopied {
+                    let ids = frames.iter().filter_map(|f| match f {
+                        Frame::Message { message, .. } => Some(Effect::Unsealed(Some(message.id))),
+                        _ => None,
+                    });
+                    effects.extend(ids);
+                }
+                outcome
+            }
+            Change::KeyUsed(number) => {
+                friend.keys.used = friend.keys.used.max(*number);
+                // The last resort opens more than one.
+                match *number == 0 || friend.keys.own.remove(number) {
+                    true => Outcome::Done,
+                    false => Outcome::Gone,
+                }
+            }
+            Change::Owed(receipts) => {
+                friend.receipts = receipts.clone();
+                Outcome::Done
+            }
+            Change::Missed(since) => {
+                friend.missed = *since;
+                Outcome::Done
+            }
+            Change::CopiesLost => {
+                for item in friend.outbox.values_mut() {
+                    let (OutboxItem::Message(Outgoing { copied, .. }) | OutboxItem::Void { copied, .. }) =
+                        item;
+                    *copied = copied.map(|_| Timestamp::ZERO);
+                }
+                effects.push(Effect::Unsealed(None));
                 Outcome::Done
             }
         }
@@ -180,7 +268,7 @@ impl Disk {
             && void
             && Some(of) == epoch
         {
-            friend.outbox.insert(row, OutboxItem::Void { lane: m.lane, epoch: of, seq });
+            friend.outbox.insert(row, OutboxItem::Void { lane: m.lane, epoch: of, seq, copied: m.copied });
             effects.push(Effect::Voided(of, m.lane, seq));
         }
         if let Some(sent) = friend.sent.get_mut(id) {
@@ -199,6 +287,8 @@ impl Disk {
         let (mut room, mut bytes_left) = match query {
             Query::Next { messages, bytes, .. } => (*messages, *bytes),
             Query::Expired { messages, .. } => (*messages, u64::MAX),
+            Query::Ids(ids) => (ids.len(), u64::MAX),
+            Query::Voids(most) => (*most, u64::MAX),
         };
         for (row, item) in &friend.outbox {
             let (lane, cost, expires) = match item {
@@ -208,6 +298,8 @@ impl Disk {
             let fits = match query {
                 Query::Next { after, skip, .. } => row > after && !skip.contains(&lane),
                 Query::Expired { at, .. } => expires.is_some_and(|e| e <= *at),
+                Query::Voids(_) => matches!(item, OutboxItem::Void { .. }),
+                Query::Ids(ids) => matches!(item, OutboxItem::Message(m) if ids.contains(&m.message.id)),
             };
             if !fits {
                 continue;
@@ -271,10 +363,72 @@ impl Friend {
     fn renumber(&mut self, epoch: Epoch) {
         self.epoch = Some(epoch);
         self.outbox.retain(|_, item| matches!(item, OutboxItem::Message(_)));
+        for item in self.outbox.values_mut() {
+            if let OutboxItem::Message(m) = item {
+                m.copied = None;
+            }
+        }
         // A number of an older epoch stays in the row: the message may be out there, and is too late to cancel.
         for lane in self.lanes_out.values_mut() {
             lane.0 = 0;
         }
+    }
+
+    pub(crate) fn forget_copied(&mut self) {
+        for item in self.outbox.values_mut() {
+            let (OutboxItem::Message(Outgoing { copied, .. }) | OutboxItem::Void { copied, .. }) = item;
+            *copied = None;
+        }
+    }
+
+    fn copy(
+        &mut self,
+        frames: &[Frame],
+        until: Timestamp,
+        refused: bool,
+        effects: &mut Vec<Effect>,
+    ) -> Outcome {
+        let epoch = self.epoch;
+        for frame in frames {
+            if let Frame::Message { position: p, message, .. } = frame
+                && self.queued(&message.id).is_none_or(|m| {
+                    m.position != Some((p.epoch, p.seq)) || Some(p.epoch) != epoch || m.lane != p.lane
+                })
+            {
+                return Outcome::Gone;
+            }
+        }
+        for frame in frames {
+            match frame {
+                Frame::Message { message, .. } => {
+                    if let Some(m) = self.queued_mut(&message.id) {
+                        m.copied = Some(if refused { Timestamp::ZERO } else { until });
+                    }
+                }
+                Frame::Void(p) if !refused && Some(p.epoch) == epoch => {
+                    for item in self.outbox.values_mut() {
+                        if let OutboxItem::Void { lane, seq, copied, .. } = item
+                            && (*lane, *seq) == (p.lane, p.seq)
+                        {
+                            *copied = Some(until);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        if refused {
+            return Outcome::NotCopied;
+        }
+        let keys = &mut self.keys;
+        let key = keys.theirs.pop_first().unwrap_or(0);
+        keys.taken = keys.taken.max(key);
+        let fresh: Vec<u64> = (1..=2).map(|n| keys.given + n).collect();
+        keys.given += 2;
+        keys.own.extend(&fresh);
+        let (used, unknown) = (keys.used, keys.unknown);
+        effects.push(Effect::Sealed(Sealed { key, frames: frames.to_vec(), until, fresh, used, unknown }));
+        Outcome::Done
     }
 
     fn used(&mut self, at: Position) {
@@ -365,6 +519,9 @@ impl Friend {
             queued_bytes: self.messages().map(|m| m.message.cost()).sum(),
             next_expiry: self.next_expiry(),
             lanes_in,
+            copied: self.messages().any(|m| m.copied.is_some()),
+            receipts: self.receipts.clone(),
+            missed: self.missed,
         }
     }
 }

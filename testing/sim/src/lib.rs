@@ -8,14 +8,17 @@
 //! | 2 | a position is on disk before it is transmitted, body and position before they are receipted; nothing is shown twice; order is first in, first out per lane |
 //! | 3 | all this across crashes at any instant, commits that fail with unknown outcome, and restored backups, which lose nothing that the friend still has |
 //!
+//! [`gossip`] simulates whole networks of Whisper nodes and archives.
+//!
 //! Nothing here reads a clock, starts a thread or depends on the order of a hash map: a seed is a run.
 #![forbid(unsafe_code)]
 
 mod disk;
+pub mod gossip;
 mod scenario;
 mod world;
 
-pub use scenario::{Sabotage, Scenario};
+pub use scenario::{DarkNet, Sabotage, Scenario};
 
 use std::fmt;
 
@@ -44,6 +47,16 @@ pub struct Report {
     pub clock_jumps: u64,
     /// Inboxes that became full.
     pub inboxes_full: u64,
+    /// Copies sealed into envelopes, and those of them under a last-resort key.
+    pub copies: u64,
+    /// See `copies`.
+    pub last_resort: u64,
+    /// Copies that were opened, repetitions counted.
+    pub copies_read: u64,
+    /// Messages that waited for a link, since a copy was too large or too dear.
+    pub waiting: u64,
+    /// Times that archives were asked again for what was not kept.
+    pub asked_again: u64,
     /// Milliseconds of virtual time.
     pub virtual_ms: u64,
 }
@@ -62,6 +75,11 @@ impl Report {
         self.stopped += other.stopped;
         self.clock_jumps += other.clock_jumps;
         self.inboxes_full += other.inboxes_full;
+        self.copies += other.copies;
+        self.last_resort += other.last_resort;
+        self.copies_read += other.copies_read;
+        self.waiting += other.waiting;
+        self.asked_again += other.asked_again;
         self.virtual_ms += other.virtual_ms;
     }
 }

@@ -1,6 +1,8 @@
 //! The command: runs seeds of the simulator, or replays one. `--help` lists the options.
 #![forbid(unsafe_code)]
 
+mod networks;
+
 use std::process::ExitCode;
 use subrosa_sim::{Report, Scenario, run, run_traced};
 
@@ -12,18 +14,21 @@ Usage: subrosa-sim [options]
   --nodes N          how many hosts (default 2)
   --scenario NAME    one preset only (default: every preset in turn)
   --seed S           run this one seed
+  --networks         simulate networks of gossip nodes and archives instead, and print a table: 10, 100 and
+                     1000 nodes (or --nodes), one seed each (or --seeds, --seed), every network (or --scenario)
   --trace            with --seed: print everything that happens
   --keep-going       do not stop at the first failure
   --help             this text";
 
 struct Options {
-    seeds: u64,
+    seeds: Option<u64>,
     start: u64,
-    nodes: usize,
+    nodes: Option<usize>,
     scenario: Option<String>,
     seed: Option<u64>,
     trace: bool,
     keep_going: bool,
+    networks: bool,
 }
 
 fn main() -> ExitCode {
@@ -42,27 +47,29 @@ fn main() -> ExitCode {
 
 fn options(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
     let mut options = Options {
-        seeds: 1_000,
+        seeds: None,
         start: 0,
-        nodes: 2,
+        nodes: None,
         scenario: None,
         seed: None,
         trace: false,
         keep_going: false,
+        networks: false,
     };
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or(format!("{arg} needs a value"));
         let number = |text: String| text.parse::<u64>().map_err(|_| format!("{text} is not a number"));
         match arg.as_str() {
-            "--seeds" => options.seeds = number(value()?)?,
+            "--seeds" => options.seeds = Some(number(value()?)?),
             "--start" => options.start = number(value()?)?,
             "--nodes" => {
-                options.nodes =
-                    usize::try_from(number(value()?)?).map_err(|_| "too many nodes".to_string())?;
+                let nodes = usize::try_from(number(value()?)?).map_err(|_| "too many nodes".to_string())?;
+                options.nodes = Some(nodes);
             }
             "--scenario" => options.scenario = Some(value()?),
             "--seed" => options.seed = Some(number(value()?)?),
             "--trace" => options.trace = true,
+            "--networks" => options.networks = true,
             "--keep-going" => options.keep_going = true,
             "--help" | "-h" => return Ok(None),
             other => return Err(format!("{other} is not an option")),
@@ -72,14 +79,18 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, St
 }
 
 fn go(options: &Options) -> ExitCode {
+    let seeds = options.seeds.unwrap_or(if options.networks { 1 } else { 1_000 });
+    let (first, count) = options.seed.map_or((options.start, seeds), |seed| (seed, 1));
+    if options.networks {
+        return networks::run(options.scenario.as_deref(), options.nodes, first, count, options.keep_going);
+    }
     let names: Vec<&str> = match &options.scenario {
         Some(name) => vec![name.as_str()],
         None => Scenario::NAMES.to_vec(),
     };
-    let (first, count) = options.seed.map_or((options.start, options.seeds), |seed| (seed, 1));
     let mut failures = 0u64;
     for name in names {
-        let Some(scenario) = Scenario::preset(name, options.nodes) else {
+        let Some(scenario) = Scenario::preset(name, options.nodes.unwrap_or(2)) else {
             eprintln!("{name} is no preset; there are: {}", Scenario::NAMES.join(", "));
             return ExitCode::from(2);
         };

@@ -37,10 +37,41 @@ pub struct Scenario {
     pub full: u64,
     /// The mean time between two restored backups of one host; 0 is never.
     pub rollback: u64,
+    /// How friends fare who are not online together; none where only links count.
+    pub dark: Option<DarkNet>,
+    /// Whether a restored host waits for a decision before its outbox goes on.
+    pub held: bool,
     /// Whether each seed draws rates of its own from those given, some of them never.
     pub varied: bool,
     /// How the machine is broken on purpose.
     pub sabotage: Option<Sabotage>,
+}
+
+/// Envelopes and archives.
+#[derive(Clone, Debug)]
+pub struct DarkNet {
+    /// Hosts take turns to be online in so many milliseconds; 0 is always online.
+    pub shift: u64,
+    /// Whether friends may have links.
+    pub direct: bool,
+    /// How long copies live, in milliseconds.
+    pub ttl: u64,
+    /// Percent of envelopes that reach nobody, and that reach a friend at once who is online.
+    pub lost: u64,
+    /// See `lost`.
+    pub live: u64,
+    /// Some envelopes reach the archives so many milliseconds late.
+    pub delay: u64,
+    /// Percent of envelopes an archive gives twice, and of its answers that are not complete.
+    pub repeat: u64,
+    /// See `repeat`.
+    pub partial: u64,
+    /// One-time keys at the start.
+    pub keys: u64,
+    /// Percent of the time in which copies are refused, or only small ones are not.
+    pub refusals: u64,
+    /// The mean time between two questions to the archives.
+    pub catch_up: u64,
 }
 
 /// A defect put around the machine, which the oracle must notice.
@@ -80,6 +111,22 @@ pub enum Sabotage {
     DropReceipts,
     /// Times to live end messages by a clock that nobody confirmed.
     TrustAnyClock,
+    /// Receipts by copy name messages that did not come.
+    ForgeKept,
+    /// Receipts by copy name nothing.
+    DropKept,
+    /// A one-time key is taken twice.
+    ReuseKeys,
+    /// That a message was copied is not kept.
+    ForgetCopied,
+    /// Voids vanish from copies.
+    DropCopiedVoids,
+    /// A copy leaves before it is durable.
+    PostEarly,
+    /// Copies outlive their messages.
+    LongCopies,
+    /// A restored store does not wait for the decision.
+    IgnoreHeld,
 }
 
 impl Sabotage {
@@ -102,6 +149,14 @@ impl Sabotage {
         Sabotage::EmptyOpening,
         Sabotage::DropReceipts,
         Sabotage::TrustAnyClock,
+        Sabotage::ForgeKept,
+        Sabotage::DropKept,
+        Sabotage::ReuseKeys,
+        Sabotage::ForgetCopied,
+        Sabotage::DropCopiedVoids,
+        Sabotage::PostEarly,
+        Sabotage::LongCopies,
+        Sabotage::IgnoreHeld,
     ];
 }
 
@@ -117,6 +172,11 @@ impl Scenario {
         "rollback",
         "everything",
         "varied",
+        "dark",
+        "dark-faults",
+        "dark-rollback",
+        "dusk",
+        "dark-varied",
     ];
 
     /// The preset of this name for so many hosts (at least two).
@@ -138,6 +198,8 @@ impl Scenario {
             clock: 0,
             full: 0,
             rollback: 0,
+            dark: None,
+            held: false,
             varied: false,
             sabotage: None,
         };
@@ -161,7 +223,53 @@ impl Scenario {
             rollback: 20_000,
             ..restarts.clone()
         };
+        let net = DarkNet {
+            shift: 1_200_000,
+            direct: false,
+            ttl: 4 * 3_600_000,
+            lost: 0,
+            live: 50,
+            delay: 0,
+            repeat: 10,
+            partial: 0,
+            keys: 8,
+            refusals: 0,
+            catch_up: 300_000,
+        };
+        let faulty =
+            DarkNet { lost: 10, delay: 8 * 3_600_000, repeat: 30, partial: 30, refusals: 10, ..net.clone() };
+        let dark = Scenario {
+            name: "dark",
+            faults_for: 6 * 3_600_000,
+            pace: 120_000,
+            link_gap: 0,
+            dark: Some(net),
+            ..calm.clone()
+        };
+        let dark_faults = Scenario {
+            name: "dark-faults",
+            crash: 900_000,
+            failing_commits: 2,
+            clock: 3 * 3_600_000,
+            full: 1_800_000,
+            dark: Some(faulty.clone()),
+            ..dark.clone()
+        };
+        let dark_rollback =
+            Scenario { name: "dark-rollback", rollback: 5_400_000, held: true, ..dark_faults.clone() };
         let scenario = match name {
+            "dark" => dark,
+            "dark-faults" => dark_faults,
+            "dusk" => Scenario {
+                name: "dusk",
+                link_gap: 600_000,
+                link_life: 300_000,
+                redial: 20,
+                dark: Some(DarkNet { shift: 0, direct: true, ..faulty }),
+                ..dark_rollback
+            },
+            "dark-varied" => Scenario { name: "dark-varied", varied: true, ..dark_rollback },
+            "dark-rollback" => dark_rollback,
             "calm" => calm,
             "lossy" => lossy,
             "partitions" => partitions,
@@ -206,9 +314,30 @@ impl Scenario {
             &mut self.rollback,
         ];
         for (place, mean) in means.into_iter().enumerate() {
+            if *mean == 0 {
+                continue;
+            }
             // Hosts always act and always find each other; the rest may never happen.
             let never = place > 1 && rng.chance(30);
             *mean = if never { 0 } else { (*mean * (1 + rng.below(16)) / 6).max(1) };
+        }
+        if let Some(dark) = &mut self.dark {
+            dark.direct = rng.chance(50);
+            if rng.chance(50) {
+                dark.shift = 0;
+            }
+            if rng.chance(50) {
+                self.link_gap = 300_000 + rng.below(3_000_000);
+                self.link_life = 30_000 + rng.below(600_000);
+            }
+            for percent in [&mut dark.lost, &mut dark.repeat, &mut dark.partial, &mut dark.refusals] {
+                *percent = if rng.chance(30) { 0 } else { rng.below(60) };
+            }
+            dark.live = rng.below(101);
+            dark.delay = rng.below(24 * 3_600_000);
+            dark.keys = rng.below(33);
+            dark.ttl = 1_800_000 + rng.below(8 * 3_600_000);
+            self.held = rng.chance(50);
         }
         self.redial = rng.below(60);
         self.failing_commits = rng.below(6);

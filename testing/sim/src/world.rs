@@ -2,13 +2,14 @@
 //! disks and the network. What hosts do of themselves is in `host`, how they begin and
 //! end in `life`, when their writes reach the disk in `durable`, links are in `network`, the rules in `oracle`.
 
+mod dark;
 mod durable;
 mod host;
 mod life;
 mod network;
 mod oracle;
 
-use crate::disk::{Disk, Peer};
+use crate::disk::{Disk, Peer, Sealed};
 use crate::{Failure, Report, Sabotage, Scenario};
 use host::{Host, Item};
 use network::Link;
@@ -16,7 +17,7 @@ use oracle::Oracle;
 use std::collections::BTreeMap;
 use subrosa_proto::entropy::SeededEntropy;
 use subrosa_proto::friends::conversation::change::{Change, Loaded, Outcome, Query};
-use subrosa_proto::friends::conversation::{Conversation, Input, Output};
+use subrosa_proto::friends::conversation::{self, Conversation, Input, Output};
 use subrosa_proto::time::Timestamp;
 
 /// The wall clock at the start of every run: some day in 2027.
@@ -42,13 +43,27 @@ pub(crate) use trace;
 pub(crate) enum Event {
     Act(Peer),
     Flush(Peer, u64),
-    Answer { host: Peer, peer: Peer, machine: u64, query: Query, loaded: Option<Loaded> },
-    Wake { host: Peer, peer: Peer, machine: u64 },
+    Answer {
+        host: Peer,
+        peer: Peer,
+        machine: u64,
+        query: Query,
+        loaded: Option<Loaded>,
+    },
+    Wake {
+        host: Peer,
+        peer: Peer,
+        machine: u64,
+    },
     Dial(Peer, Peer),
     Up(u64, usize),
     Down(u64, usize),
     Kill(u64),
-    Arrive { link: u64, side: usize, bytes: Vec<u8> },
+    Arrive {
+        link: u64,
+        side: usize,
+        bytes: Vec<u8>,
+    },
     Crash(Peer),
     Boot(Peer, u64),
     Jump(Peer),
@@ -58,6 +73,20 @@ pub(crate) enum Event {
     Restore(Peer),
     Heal,
     Check,
+    Shift(Peer),
+    Leave(Peer, u64),
+    CatchUp(Peer),
+    Terms(Peer),
+    /// This envelope reaches this host, in this life of it.
+    Envelope(usize, Peer, Option<u64>),
+    Answered {
+        host: Peer,
+        life: u64,
+        peer: Peer,
+        mark: Option<u64>,
+        again: bool,
+    },
+    Decide(Peer),
 }
 
 /// One conversation of one host, as long as it lives.
@@ -82,6 +111,7 @@ pub(crate) struct World<'t> {
     serial: u64,
     pub(crate) hosts: Vec<Host>,
     pub(crate) links: BTreeMap<u64, Link>,
+    dark: dark::Dark,
     pub(crate) oracle: Oracle,
     pub(crate) report: Report,
     failure: Option<Failure>,
@@ -105,6 +135,7 @@ impl<'t> World<'t> {
             serial: 0,
             hosts,
             links: BTreeMap::new(),
+            dark: dark::Dark::default(),
             oracle: Oracle::default(),
             report: Report::default(),
             failure: None,
@@ -117,8 +148,12 @@ impl<'t> World<'t> {
 
     pub(crate) fn run(mut self) -> Result<Report, Failure> {
         let count = self.hosts.len();
+        self.start_shifts();
+        let shifts = self.scenario.dark.as_ref().is_some_and(|d| d.shift > 0);
         for host in 0..count {
-            self.boot(host);
+            if !shifts {
+                self.boot(host);
+            }
             self.later(host as u64, Event::Act(host));
             for (mean, event) in [
                 (self.scenario.crash, Event::Crash(host)),
@@ -225,6 +260,18 @@ impl<'t> World<'t> {
             Event::StopReading(host) => self.stop_reading(host),
             Event::Backup(host) => self.backup(host),
             Event::Restore(host) => self.restore(host),
+            Event::Shift(host) => self.shift(host),
+            Event::Leave(host, life) => self.leave(host, life),
+            Event::CatchUp(host) => {
+                let mean =
+                    self.scenario.dark.as_ref().map_or(0, |d| if d.shift > 0 { 0 } else { d.catch_up });
+                self.after_about(mean, Event::CatchUp(host));
+                self.catch_up(host, None);
+            }
+            Event::Terms(host) => self.new_terms(host),
+            Event::Envelope(number, host, life) => self.envelope(number, host, life),
+            Event::Answered { host, life, peer, mark, again } => self.answered(host, life, peer, mark, again),
+            Event::Decide(host) => self.decide(host),
             Event::Heal => self.heal(),
             Event::Check => self.check_drained(),
         }
@@ -288,7 +335,8 @@ impl<'t> World<'t> {
                 format!("{host} with {peer}: {spins} inputs at one instant"),
             );
         }
-        if stats.in_flight > config.window_messages || stats.queued_messages > config.queue_messages {
+        let window = config.window_messages.max(config.copy_messages);
+        if stats.in_flight > window || stats.queued_messages > config.queue_messages {
             self.broken("windows and queues are bounded", format!("{host} to {peer}: {stats:?}"));
         }
         for output in out {
@@ -328,6 +376,15 @@ impl<'t> World<'t> {
                 self.report.stopped += 1;
             }
             Output::Rollback { own } => self.rollback_said(host, peer, own),
+            Output::Waiting { lane, id, why } => {
+                trace!(self, "{host}>{peer} lane {lane} waits for a link: {id} {why:?}");
+                self.report.waiting += 1;
+            }
+            Output::AskAgain(since) => {
+                trace!(self, "{host}>{peer} asks again from {since:?}");
+                self.report.asked_again += 1;
+                self.catch_up(host, Some((peer, since)));
+            }
             Output::Transient(_) | Output::Events => {}
         }
     }
@@ -346,6 +403,16 @@ impl<'t> World<'t> {
         }
         for change in &batch {
             self.check_put_out(host, peer, change);
+        }
+        for change in &mut batch {
+            let Change::Copy { frames, until } = change else { continue };
+            if self.sabotaged(Sabotage::LongCopies) {
+                *until = until.after(std::time::Duration::from_secs(3_600));
+            }
+            if self.sabotaged(Sabotage::PostEarly) {
+                let (frames, until) = (frames.clone(), *until);
+                self.post(host, peer, Sealed { frames, until, ..Sealed::default() });
+            }
         }
         let outcomes = self.spoil(&mut batch);
         let early = match self.scenario.sabotage {
@@ -401,10 +468,17 @@ impl<'t> World<'t> {
         self.healing = true;
         self.healed_at = self.now;
         for host in 0..self.hosts.len() {
-            if !self.hosts[host].up {
+            if !self.hosts[host].up && !self.in_shifts() {
                 self.boot(host);
             }
+            self.decide(host);
             self.set_right(host);
+            self.hosts[host].disk.refuses_copies = false;
+            self.hosts[host].terms = Some(conversation::Dark { largest: 60_900, work: u64::MAX });
+            let peers: Vec<Peer> = self.hosts[host].machines.keys().copied().collect();
+            for peer in peers {
+                self.tell_terms(host, peer);
+            }
         }
         self.later(500, Event::Check);
     }
@@ -414,11 +488,17 @@ impl<'t> World<'t> {
             self.done = true;
             return self.final_rules();
         }
-        if self.now > self.healed_at + HEALED_WITHIN {
+        let ttl = self.scenario.dark.as_ref().map_or(0, |d| d.ttl + d.shift);
+        if self.now > self.healed_at + HEALED_WITHIN + 20 * ttl {
             let left = self.what_is_left();
             return self.broken("everything drains once faults have stopped", left);
         }
-        self.later(500, Event::Check);
+        let pause = if self.scenario.dark.is_some() { 20_000 } else { 500 };
+        self.later(pause, Event::Check);
+    }
+
+    pub(crate) fn in_shifts(&self) -> bool {
+        self.scenario.dark.as_ref().is_some_and(|d| d.shift > 0)
     }
 }
 

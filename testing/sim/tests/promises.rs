@@ -72,8 +72,44 @@ fn varied() {
 }
 
 #[test]
+fn dark() {
+    let total = seeds("dark", 2, 10_000, 30);
+    assert!(total.copies > 1_000 && total.links == 0, "{total:?}");
+}
+
+#[test]
+fn dark_with_faults() {
+    let total = seeds("dark-faults", 2, 11_000, 25);
+    assert!(total.last_resort > 100 && total.waiting > 50 && total.asked_again > 50, "{total:?}");
+}
+
+#[test]
+fn dark_with_restored_backups() {
+    let total = seeds("dark-rollback", 2, 12_000, 25);
+    assert!(total.rollbacks > 40 && total.copies > 1_000, "{total:?}");
+}
+
+#[test]
+fn links_and_copies() {
+    let total = seeds("dusk", 2, 13_000, 20);
+    assert!(total.links > 100 && total.copies > 1_000, "{total:?}");
+}
+
+#[test]
+fn dark_varied() {
+    seeds("dark-varied", 2, 14_000, 25);
+}
+
+#[test]
+fn three_hosts_in_the_dark() {
+    for name in ["dark", "dark-faults", "dusk"] {
+        seeds(name, 3, 15_000, 3);
+    }
+}
+
+#[test]
 fn twelve_hosts_in_a_mesh() {
-    for name in Scenario::NAMES {
+    for name in Scenario::NAMES.iter().filter(|name| !name.starts_with('d')) {
         seeds(name, 12, 8_000, 3);
     }
 }

@@ -58,5 +58,14 @@ noticed! {
         ["a receipt tells only what is durable", "no false alarm of a restored backup"];
     an_opening_that_hides_the_past: EmptyOpening in "partitions" as ["no false alarm of a restored backup"];
     receipts_that_vanish: DropReceipts in "calm" as ["everything drains once faults have stopped"];
+    receipts_by_copy_of_what_did_not_come: ForgeKept in "dark" as ["what is reported delivered was shown"];
+    receipts_by_copy_that_name_nothing: DropKept in "dark" as ["everything drains once faults have stopped"];
+    a_one_time_key_that_is_taken_twice: ReuseKeys in "dark" as ["a one-time key seals one copy"];
+    a_copy_that_is_forgotten: ForgetCopied in "dark" as ["a message is not sealed again while its copy lives"];
+    voids_that_vanish_from_copies: DropCopiedVoids in "dark" as ["everything drains once faults have stopped"];
+    a_copy_that_leaves_too_early: PostEarly in "dark" as ["a position is durable before it is transmitted"];
+    a_copy_that_outlives_its_message: LongCopies in "dark" as ["a copy ends with its message"];
+    a_store_that_does_not_wait: IgnoreHeld in "dark-rollback" as
+        ["a store that waits for a decision sends nothing"];
     times_to_live_by_a_wrong_clock: TrustAnyClock in "clocks" as ["nothing expires before its time"];
 }

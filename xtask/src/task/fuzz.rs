@@ -1,11 +1,11 @@
 //! `fuzz`: builds the fuzz targets in fuzz/ and runs them one after the other.
 //!
-//! cargo-fuzz wants a nightly compiler for the instruments only; the stable one has them too, behind
-//! `RUSTC_BOOTSTRAP=1`. What the fuzzer learns stays in target/fuzz/corpus; fuzz/corpus holds the seeds, which
+//! libFuzzer comes with the crate libfuzzer-sys, and the instruments it needs are a pass of LLVM's that every compiler
+//! has; so nothing is installed and no nightly compiler is needed. What the fuzzer learns stays in target/fuzz/corpus; fuzz/corpus holds the seeds, which
 //! `--seeds` makes anew. Inputs that crash a target stay in fuzz/artifacts until the defect is mended and a test
 //! holds the case.
 
-use crate::shell::{cargo, program, succeeds, succeeds_quietly};
+use crate::shell::{cargo, program, succeeds};
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -14,12 +14,14 @@ use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 const HELP: &str = "\
-Feeds the decoders and state machines with inputs that a fuzzer makes up (cargo-fuzz, libFuzzer).
+Feeds the decoders and state machines with inputs that a fuzzer makes up (libFuzzer).
 
-Usage: cargo xtask fuzz [--seconds N] [--target NAME]... [--address]
+Usage: cargo xtask fuzz [--seconds N] [--executions N] [--target NAME]... [--address]
        cargo xtask fuzz --list | --seeds
 
-  --seconds N    how long in all, split evenly over the targets, without building; 60 if not said
+  --seconds N    how long in all, split evenly over the targets, without building;
+                 60 if nothing else is said
+  --executions N each target until it ran N inputs; with --seconds, until its time is over if that comes first
   --target NAME  only this one; may be repeated
   --address      with the address sanitizer: about half as fast, for what calls C or is C
   --list         the names of the targets
@@ -28,10 +30,19 @@ Usage: cargo xtask fuzz [--seconds N] [--target NAME]... [--address]
 /// Lines of a target's own words that are shown when it fails.
 const LAST_WORDS: usize = 60;
 
+/// When a target stops: at what comes first.
+#[derive(Clone, Copy, Default)]
+struct Until {
+    /// Seconds; in [`Options`] for all targets together.
+    seconds: Option<u64>,
+    /// Inputs that were run.
+    executions: Option<u64>,
+}
+
 struct Options {
-    seconds: u64,
+    until: Until,
     targets: Vec<String>,
-    sanitizer: &'static str,
+    address: bool,
 }
 
 pub(crate) fn run(args: &[String]) -> ExitCode {
@@ -53,20 +64,24 @@ pub(crate) fn run(args: &[String]) -> ExitCode {
         }
         [seeds] if seeds == "--seeds" => make_seeds(),
         _ => match options(args, all) {
-            Ok(options) => fuzz(&options),
+            Ok(options) => ExitCode::from(u8::from(!fuzz(&options))),
             Err(text) => crate::usage(&text),
         },
     }
 }
 
 fn options(args: &[String], all: Vec<String>) -> Result<Options, String> {
-    let mut options = Options { seconds: 60, targets: Vec::new(), sanitizer: "none" };
+    let mut options = Options { until: Until::default(), targets: Vec::new(), address: false };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         match arg.as_str() {
-            "--seconds" => {
+            "--seconds" | "--executions" => {
                 let number = args.next().and_then(|text| text.parse().ok()).filter(|n| *n > 0);
-                options.seconds = number.ok_or("`--seconds` takes a number from 1")?;
+                let number = number.ok_or_else(|| format!("`{arg}` takes a number from 1"))?;
+                match arg.as_str() {
+                    "--seconds" => options.until.seconds = Some(number),
+                    _ => options.until.executions = Some(number),
+                }
             }
             "--target" => {
                 let name = args.next().ok_or("`--target` takes a name (--list shows them)")?;
@@ -75,12 +90,15 @@ fn options(args: &[String], all: Vec<String>) -> Result<Options, String> {
                 }
                 options.targets.push(name.clone());
             }
-            "--address" => options.sanitizer = "address",
+            "--address" => options.address = true,
             other => return Err(format!("`fuzz` does not take `{other}` (fuzz --help)")),
         }
     }
     if options.targets.is_empty() {
         options.targets = all;
+    }
+    if options.until.seconds.or(options.until.executions).is_none() {
+        options.until.seconds = Some(60);
     }
     Ok(options)
 }
@@ -114,44 +132,72 @@ fn folder() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from).join("fuzz")
 }
 
-fn has_cargo_fuzz() -> bool {
-    if succeeds_quietly(cargo().args(["fuzz", "--version"])) {
-        return true;
-    }
-    println!("cargo-fuzz is missing: installing it (cargo install cargo-fuzz --locked)");
-    succeeds(cargo().args(["install", "cargo-fuzz", "--locked"]))
-}
+/// What the compiler puts in so that libFuzzer sees which code ran and what was compared; debug assertions and overflow
+/// checks are on. The flags are those of cargo-fuzz.
+const INSTRUMENTS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares -Cllvm-args=-sanitizer-coverage-stack-depth \
+    -Cllvm-args=-simplifycfg-branch-fold-threshold=0 --cfg fuzzing -Cdebug-assertions";
 
-fn fuzz(options: &Options) -> ExitCode {
-    let started = Instant::now();
+/// Builds the targets and gives the folder that they are in.
+fn build(options: &Options) -> Option<PathBuf> {
     let Some(host) = host() else {
         eprintln!("error: `rustc -vV` does not name the host");
-        return ExitCode::FAILURE;
+        return None;
     };
-    if !has_cargo_fuzz() {
-        eprintln!("error: cargo-fuzz could not be installed");
-        return ExitCode::FAILURE;
-    }
-    let built = folder().join(options.sanitizer);
+    let built = folder().join(if options.address { "address" } else { "plain" });
     let mut build = cargo();
-    build.args(["fuzz", "build", "--fuzz-dir", "fuzz", "--sanitizer", options.sanitizer, "--target-dir"]);
-    build.arg(&built).env("RUSTC_BOOTSTRAP", "1");
-    if let [only] = options.targets.as_slice() {
-        build.arg(only);
+    build.args(["build", "--manifest-path", "fuzz/Cargo.toml", "--release", "--locked"]);
+    // With a target named, what runs while building is not instrumented.
+    build.args(["--target", &host, "--target-dir"]).arg(&built);
+    match options.targets.as_slice() {
+        [only] => build.args(["--bin", only]),
+        _ => build.arg("--bins"),
+    };
+    if options.address {
+        // Still behind a gate in the stable compiler.
+        build.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", format!("{INSTRUMENTS} -Zsanitizer=address"));
+    } else {
+        build.env("RUSTFLAGS", INSTRUMENTS);
     }
-    if !succeeds(&mut build) {
-        return ExitCode::FAILURE;
+    succeeds(&mut build).then(|| built.join(host).join("release"))
+}
+
+/// All targets for so many seconds together.
+pub(super) fn briefly(seconds: u64) -> bool {
+    match targets() {
+        Ok(targets) => {
+            let until = Until { seconds: Some(seconds), executions: None };
+            fuzz(&Options { until, targets, address: false })
+        }
+        Err(error) => {
+            eprintln!("error: fuzz/targets: {error}");
+            false
+        }
     }
+}
+
+fn fuzz(options: &Options) -> bool {
+    let started = Instant::now();
+    let Some(built) = build(options) else { return false };
     println!("built in {} s", started.elapsed().as_secs());
     let count = u64::try_from(options.targets.len()).unwrap_or(u64::MAX);
-    let each = options.seconds.checked_div(count).unwrap_or(0).max(1);
-    println!("{:<18} {:>12} {:>10} {:>8}", "target", "executions", "a second", "corpus");
+    let share = |all: u64| all.checked_div(count).unwrap_or(0).max(1);
+    let until = Until { seconds: options.until.seconds.map(share), ..options.until };
+    println!(
+        "{:<18} {:>12} {:>8} {:>10} {:>7} {:>7} {:>7}",
+        "target", "executions", "seconds", "a second", "seeds", "end", "corpus"
+    );
     let (mut sum, mut failed) = (0u64, Vec::new());
     for name in &options.targets {
-        let end = run_one(&built.join(&host).join("release").join(name), name, each);
-        let a_second = (end.executions as f64 / end.took.as_secs_f64().max(0.001)).round();
+        let end = run_one(&built.join(name), name, until);
+        let took = end.took.as_secs_f64();
+        let a_second = (end.executions as f64 / took.max(0.001)).round();
         let verdict = if end.failed { "  FAILED" } else { "" };
-        println!("{name:<18} {:>12} {a_second:>10} {:>8}{verdict}", end.executions, end.corpus);
+        println!(
+            "{name:<18} {:>12} {took:>8.0} {a_second:>10} {:>7} {:>7} {:>7}{verdict}",
+            end.executions, end.covered_first, end.covered, end.corpus
+        );
         sum = sum.saturating_add(end.executions);
         if end.failed {
             end.words.iter().for_each(|line| println!("    {line}"));
@@ -159,11 +205,16 @@ fn fuzz(options: &Options) -> ExitCode {
         }
     }
     println!("{:<18} {sum:>12}", "all");
-    if failed.is_empty() {
-        return ExitCode::SUCCESS;
+    println!(
+        "seeds and end: places in the code that were reached at the beginning, with what was learnt before, and at the end"
+    );
+    if !failed.is_empty() {
+        println!(
+            "failed: {}. The inputs are in fuzz/artifacts; a fixed one becomes a test.",
+            failed.join(", ")
+        );
     }
-    println!("failed: {}. The inputs are in fuzz/artifacts; a fixed one becomes a test.", failed.join(", "));
-    ExitCode::FAILURE
+    failed.is_empty()
 }
 
 /// The machine that rustc builds for.
@@ -174,26 +225,31 @@ fn host() -> Option<String> {
 }
 
 /// How the run of one target went.
+#[derive(Default)]
 struct End {
     executions: u64,
+    /// Places in the code that were reached by the seeds and what was learnt before.
+    covered_first: u64,
+    /// Places in the code that were reached.
+    covered: u64,
     corpus: usize,
     took: Duration,
     failed: bool,
     words: VecDeque<String>,
 }
 
-fn run_one(binary: &Path, name: &str, seconds: u64) -> End {
+fn run_one(binary: &Path, name: &str, until: Until) -> End {
     let started = Instant::now();
     let learned = folder().join("corpus").join(name);
     let artifacts = Path::new("fuzz/artifacts").join(name);
-    let mut end =
-        End { executions: 0, corpus: 0, took: Duration::ZERO, failed: true, words: VecDeque::new() };
+    let mut end = End { failed: true, ..End::default() };
     if let Err(error) = fs::create_dir_all(&learned).and_then(|()| fs::create_dir_all(&artifacts)) {
         end.words.push_back(format!("{}: {error}", learned.display()));
         return end;
     }
     let mut command = program(binary, &["-print_final_stats=1", "-timeout=20", "-rss_limit_mb=2048"]);
-    command.arg(format!("-max_total_time={seconds}"));
+    command.args(until.seconds.map(|seconds| format!("-max_total_time={seconds}")));
+    command.args(until.executions.map(|executions| format!("-runs={executions}")));
     command.arg(format!("-artifact_prefix={}/", artifacts.display()));
     command.arg(&learned);
     let seeds = Path::new("fuzz/corpus").join(name);
@@ -214,7 +270,7 @@ fn run_one(binary: &Path, name: &str, seconds: u64) -> End {
     end
 }
 
-/// Keeps the last lines, and takes the number of executions from the statistics at the end.
+/// Keeps the last lines, and takes coverage and the number of executions out of what libFuzzer says.
 fn listen(words: impl Read, end: &mut End) {
     let mut words = BufReader::new(words);
     let mut line = Vec::new();
@@ -222,6 +278,13 @@ fn listen(words: impl Read, end: &mut End) {
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
         if let Some(number) = text.strip_prefix("stat::number_of_executed_units:") {
             end.executions = number.trim().parse().unwrap_or(0);
+        }
+        let covered = text.split_once(" cov: ").and_then(|(_, rest)| rest.split_whitespace().next());
+        if let Some(covered) = covered.and_then(|number| number.parse().ok()) {
+            end.covered = covered;
+            if text.contains("INITED") {
+                end.covered_first = covered;
+            }
         }
         if end.words.len() >= LAST_WORDS {
             end.words.pop_front();

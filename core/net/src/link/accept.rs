@@ -1,13 +1,13 @@
 //! The side that is dialled: Listening -> Handshaking -> Answered -> Friend, or Mute. A connection that has not
 //! proved itself ends at one fixed time after its acceptance, whatever was wrong with it.
 
-use super::caught::caught;
 use super::endpoint::{Shared, canonical};
 use super::event::{Knocked, LinkEvent, Role, Up};
-use super::frames;
+use super::frames::{self, Proven};
 use super::keyring::DoorId;
 use super::knocking::{self, Ended, Stream};
 use super::limits::Place;
+use crate::caught::caught;
 use quinn::{Connection, Incoming, VarInt};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -62,10 +62,17 @@ fn consider(shared: &Arc<Shared>, incoming: Incoming) {
     }
     let visitor = Visitor { remote, door, deadline: Instant::now() + shared.config.mute, place };
     let (shared, tag) = (Arc::clone(shared), tag.to_vec());
+    let received = caught(receive(Arc::clone(&shared), incoming, tag, visitor));
     tokio::spawn(async move {
-        let events = shared.events.clone();
-        if caught(receive(shared, incoming, tag, visitor)).await.is_none() {
-            let _ = events.send(LinkEvent::Fault("a visitor could not be dealt with")).await;
+        let proven = received.await;
+        match proven {
+            // What the knock needed is freed: a link lasts.
+            Some(Some((proven, up))) => frames::run(shared, proven, up).await,
+            Some(None) => {}
+            None => {
+                let fault = LinkEvent::Fault("a visitor could not be dealt with");
+                let _ = shared.events.send(fault).await;
+            }
         }
     });
 }
@@ -78,14 +85,23 @@ struct Visitor {
     place: Place,
 }
 
-async fn receive(shared: Arc<Shared>, incoming: Incoming, tag: Vec<u8>, visitor: Visitor) {
+/// Gives the link that comes of it, if one does.
+async fn receive(
+    shared: Arc<Shared>,
+    incoming: Incoming,
+    tag: Vec<u8>,
+    visitor: Visitor,
+) -> Option<(Proven, Box<Up>)> {
     let connecting = match incoming.accept() {
         Ok(connecting) => connecting,
-        Err(_) => return shared.keeper.ended(&tag),
+        Err(_) => {
+            shared.keeper.ended(&tag);
+            return None;
+        }
     };
     let connected = timeout_at(visitor.deadline, connecting).await;
     shared.keeper.ended(&tag);
-    let Ok(Ok(connection)) = connected else { return };
+    let Ok(Ok(connection)) = connected else { return None };
     let mut stream = None;
     let knocked = timeout_at(visitor.deadline, knock(&shared, &visitor, &connection, &mut stream)).await;
     match (knocked, stream) {
@@ -101,14 +117,14 @@ async fn receive(shared: Arc<Shared>, incoming: Incoming, tag: Vec<u8>, visitor:
                 hello: friend.hello,
                 dial: None,
             };
-            drop((connection, visitor));
-            frames::run(shared, proven, up).await;
+            Some((proven, Box::new(up)))
         }
         (ended, stream) => {
             if let Ok(Err(why)) = ended {
                 log::debug!("a knock at {:?} failed: {why}", visitor.door);
             }
             mute(&connection, stream, visitor).await;
+            None
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::endpoint::{Shared, canonical};
 use super::event::{DialFailure, DialId, LinkEvent, Role, Up};
-use super::frames;
+use super::frames::Proven;
 use super::keyring::DoorId;
 use super::knocking::{self, Ended, Stream};
 use crate::path::gate::Dialling;
@@ -40,8 +40,13 @@ impl fmt::Debug for DialTarget {
     }
 }
 
-/// Dials, and carries the link that comes of it.
-pub(super) async fn run(shared: Arc<Shared>, dial: DialId, target: DialTarget, guard: Dialling) {
+/// Dials. Gives the link that comes of it; the node hears when none does.
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    dial: DialId,
+    target: DialTarget,
+    guard: Dialling,
+) -> Option<(Proven, Box<Up>)> {
     let deadline = Instant::now() + shared.config.dial;
     match connect(&shared, &target, deadline).await {
         Ok((connection, knocked)) => {
@@ -57,14 +62,14 @@ pub(super) async fn run(shared: Arc<Shared>, dial: DialId, target: DialTarget, g
                 hello: knocked.hello,
                 dial: Some(dial),
             };
-            drop((connection, target));
-            frames::run(shared, proven, up).await;
+            Some((proven, Box::new(up)))
         }
         Err(why) => {
             drop(guard);
             log::debug!("dial {} through {:?}: {why:?}", dial.0, target.door);
             // If nobody listens any more, nobody wants to know.
             let _ = shared.events.send(LinkEvent::DialFailed { dial, why }).await;
+            None
         }
     }
 }

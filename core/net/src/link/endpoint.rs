@@ -1,11 +1,10 @@
 //! One bound address: it accepts, it dials, it closes. What happens inside a connection is in `accept`, `dial` and
 //! `frames`.
 
-use super::caught::caught;
 use super::config::EndpointConfig;
 use super::dial::{self, DialTarget};
 use super::event::{DialFailure, DialId, LinkEvent, LinkId};
-use super::frames::Proven;
+use super::frames::{self, Proven};
 use super::handle::LinkHandle;
 use super::keyring::Keyring;
 use super::knocking::Stream;
@@ -13,6 +12,7 @@ use super::limits::Unproven;
 use super::outlet::Outlet;
 use super::queue::{Limits, Queue};
 use super::{accept, tls};
+use crate::caught::caught;
 use crate::path::gate::{Doors, Gate, GateKeeper};
 use crate::path::{OwnIds, Path, PathWrap, udp};
 use quinn::crypto::rustls::QuicClientConfig;
@@ -25,7 +25,7 @@ use std::time::Duration;
 use subrosa_proto::{Error, ErrorKind, Result};
 use tokio::sync::{mpsc, watch};
 
-pub(super) use crate::path::gate::canonical;
+pub(super) use crate::path::canonical;
 
 /// How long [`Endpoint::close`] waits for friends to hear of it.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -112,11 +112,19 @@ impl Endpoint {
         let dial = DialId(DIALS.fetch_add(1, Ordering::Relaxed));
         // Before the first packet leaves, so that the answer is let in.
         let guard = self.shared.keeper.dialling(canonical(target.remote));
-        let (shared, events) = (Arc::clone(&self.shared), self.shared.events.clone());
+        let shared = Arc::clone(&self.shared);
+        let dialled = caught(dial::run(Arc::clone(&shared), dial, target, guard));
         tokio::spawn(async move {
-            if caught(dial::run(shared, dial, target, guard)).await.is_none() {
-                let _ = events.send(LinkEvent::Fault("a dial crashed")).await;
-                let _ = events.send(LinkEvent::DialFailed { dial, why: DialFailure::Crashed }).await;
+            let proven = dialled.await;
+            match proven {
+                // What the dial needed is freed: a link lasts.
+                Some(Some((proven, up))) => frames::run(shared, proven, up).await,
+                Some(None) => {}
+                None => {
+                    let why = DialFailure::Crashed;
+                    let _ = shared.events.send(LinkEvent::Fault("a dial crashed")).await;
+                    let _ = shared.events.send(LinkEvent::DialFailed { dial, why }).await;
+                }
             }
         });
         dial

@@ -1,11 +1,11 @@
 //! Frames on the wire of a link, after the knock and on the same stream: `u32 length, big-endian | bytes`. A frame
 //! of length 0 keeps a quiet link alive and is not handed on. What is inside a frame is not known here.
 
-use super::caught::caught;
 use super::endpoint::Shared;
 use super::event::{DownReason, LinkEvent, LinkId, Up};
 use super::outlet::{HEAD, Outlet};
 use super::queue::Tell;
+use crate::caught::caught;
 use bytes::{Buf, Bytes, BytesMut};
 use quinn::{Connection, ConnectionError, ReadError, RecvStream, VarInt, WriteError};
 use std::sync::Arc;
@@ -82,13 +82,13 @@ pub(super) struct Proven {
 }
 
 /// Carries frames until the link ends. One `Up`, frames, one `Down`.
-pub(super) async fn run(shared: Arc<Shared>, proven: Proven, up: Up) {
+pub(super) async fn run(shared: Arc<Shared>, proven: Proven, up: Box<Up>) {
     let Proven { connection, mut recv, outlet } = proven;
     let link = up.link.id();
     let window = VarInt::from_u32(shared.config.receive_window);
     connection.set_receive_window(window);
     let events = shared.events.clone();
-    if events.send(LinkEvent::Up(Box::new(up))).await.is_err() {
+    if events.send(LinkEvent::Up(up)).await.is_err() {
         connection.close(VarInt::from_u32(0), b"");
         return;
     }

@@ -2,9 +2,10 @@
 
 use super::config::EndpointConfig;
 use super::keyring::DoorId;
+use crate::path::neighbourhood;
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[derive(Debug, Default)]
@@ -75,14 +76,6 @@ fn leave<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K) {
     }
 }
 
-/// What counts as one address: of IPv6 the /64, since whoever has one address there has them all.
-fn neighbourhood(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V4(v4) => IpAddr::V4(v4),
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) & !u128::from(u64::MAX))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,13 +100,5 @@ mod tests {
         assert_eq!(unproven.count(), 0);
         assert!(enter(1, 0).is_some());
         assert!(unproven.lock().addresses.is_empty() && unproven.lock().doors.is_empty());
-    }
-
-    #[test]
-    fn a_whole_64_counts_as_one_address() {
-        let a = neighbourhood("2001:db8::1".parse().unwrap());
-        assert_eq!(a, neighbourhood("2001:db8::ffff:1".parse().unwrap()));
-        assert_ne!(a, neighbourhood("2001:db8:0:1::1".parse().unwrap()));
-        assert_eq!(neighbourhood("::ffff:127.0.0.1".parse().unwrap()), ip(1));
     }
 }

@@ -12,22 +12,19 @@
 #[cfg(feature = "testing")]
 pub mod by_hand;
 
-use super::Path;
+use super::address::canonical;
 use super::header::Header;
 use super::ids::OwnIds;
 use super::seen::{HANDSHAKE, Seen, Tag};
+use super::sieve::{Sieve, Sieved};
 use crate::link::DoorId;
-use quinn::udp::{RecvMeta, Transmit};
-use quinn::{AsyncUdpSocket, UdpPoller};
+use quinn::udp::Transmit;
 use ring::digest;
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{self, IoSliceMut};
-use std::net::{SocketAddr, SocketAddrV6};
-use std::pin::Pin;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use subrosa_proto::friends::door::{DoorKey, TAG};
 
@@ -277,18 +274,6 @@ fn fingerprint(token: &[u8]) -> [u8; 32] {
     bytes
 }
 
-/// One way of writing an address: IPv4 inside IPv6 is IPv4; the flow label, which packets may differ in, is left
-/// out; the scope of a link-local address stays.
-pub(crate) fn canonical(addr: SocketAddr) -> SocketAddr {
-    match addr {
-        SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
-            Some(v4) => (v4, v6.port()).into(),
-            None => SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id()).into(),
-        },
-        SocketAddr::V4(_) => addr,
-    }
-}
-
 /// While this lives, packets of a handshake may come from the address we dial.
 pub(crate) struct Dialling {
     keeper: Arc<GateKeeper>,
@@ -308,137 +293,16 @@ impl Drop for Dialling {
 }
 
 /// A path with a door in it.
-pub(crate) struct Gate {
-    io: RwLock<Option<Path>>,
-    addr: SocketAddr,
-    keeper: Arc<GateKeeper>,
-    reader: Mutex<Option<Waker>>,
-}
+pub(crate) type Gate = Sieved<GateKeeper>;
 
-impl Gate {
-    pub(crate) fn new(io: Path, keeper: Arc<GateKeeper>) -> io::Result<Gate> {
-        let addr = io.local_addr()?;
-        Ok(Gate { io: RwLock::new(Some(io)), addr, keeper, reader: Mutex::default() })
+impl Sieve for GateKeeper {
+    fn admit(&self, datagram: &[u8], from: SocketAddr, now: Instant) -> bool {
+        GateKeeper::admit(self, datagram, from, now)
     }
 
-    /// Lets go of the socket: nothing is sent or received any more.
-    pub(crate) fn shut(&self) {
-        self.io.write().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(waker) = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            waker.wake();
-        }
+    fn sent(&self, transmit: &Transmit<'_>, now: Instant) {
+        self.note_retry(transmit, now);
     }
-
-    fn io(&self) -> io::Result<Path> {
-        let io = self.io.read().unwrap_or_else(PoisonError::into_inner);
-        io.clone().ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, "the path is shut"))
-    }
-}
-
-impl AsyncUdpSocket for Gate {
-    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        Box::pin(GatePoller { gate: self, waits: None })
-    }
-
-    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        // Lost, as in the network: after an error quinn would forget the connection without ending it.
-        let Ok(io) = self.io() else { return Ok(()) };
-        self.keeper.note_retry(transmit, Instant::now());
-        io.try_send(transmit)
-    }
-
-    fn poll_recv(
-        &self,
-        cx: &mut Context<'_>,
-        bufs: &mut [IoSliceMut<'_>],
-        meta: &mut [RecvMeta],
-    ) -> Poll<io::Result<usize>> {
-        {
-            let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-            if !reader.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-                *reader = Some(cx.waker().clone());
-            }
-        }
-        let count = ready!(self.io()?.poll_recv(cx, bufs, meta))?;
-        let now = Instant::now();
-        for (buf, meta) in bufs.iter_mut().zip(meta).take(count) {
-            let addr = meta.addr;
-            sift(buf, meta, |datagram| self.keeper.admit(datagram, addr, now));
-        }
-        Poll::Ready(Ok(count))
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.addr)
-    }
-
-    fn max_transmit_segments(&self) -> usize {
-        self.io().map_or(1, |io| io.max_transmit_segments())
-    }
-
-    fn max_receive_segments(&self) -> usize {
-        self.io().map_or(1, |io| io.max_receive_segments())
-    }
-
-    fn may_fragment(&self) -> bool {
-        self.io().map_or(true, |io| io.may_fragment())
-    }
-}
-
-impl fmt::Debug for Gate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Gate({})", self.addr)
-    }
-}
-
-/// Waits for the socket to be writable, and holds on to it only while it waits: connections that have ended may be
-/// remembered for long, and must not keep the address.
-struct GatePoller {
-    gate: Arc<Gate>,
-    waits: Option<Pin<Box<dyn UdpPoller>>>,
-}
-
-impl UdpPoller for GatePoller {
-    fn poll_writable(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let waits = &mut this.waits;
-        let poller = match waits {
-            Some(poller) => poller,
-            None => match this.gate.io() {
-                Ok(io) => waits.insert(io.create_io_poller()),
-                // What is sent now is lost, and nobody waits for it.
-                Err(_) => return Poll::Ready(Ok(())),
-            },
-        };
-        let ready = ready!(poller.as_mut().poll_writable(cx));
-        *waits = None;
-        Poll::Ready(ready)
-    }
-}
-
-impl fmt::Debug for GatePoller {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "GatePoller({})", self.gate.addr)
-    }
-}
-
-/// Keeps the datagrams of one receive buffer that `admit` allows. The system may hand over several datagrams of
-/// equal length in one buffer (the last may be shorter); survivors move up, so that none is lost with a stranger's.
-fn sift(buf: &mut [u8], meta: &mut RecvMeta, mut admit: impl FnMut(&[u8]) -> bool) {
-    let stride = if meta.stride == 0 { meta.len } else { meta.stride };
-    let (mut read, mut write) = (0, 0);
-    while read < meta.len {
-        let length = stride.min(meta.len - read);
-        let Some(datagram) = buf.get(read..read + length) else { break };
-        if admit(datagram) {
-            if read != write {
-                buf.copy_within(read..read + length, write);
-            }
-            write += length;
-        }
-        read += length;
-    }
-    meta.len = write;
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub struct OwnIds {
 impl OwnIds {
     /// Ids under new random keys.
     pub fn random() -> Result<OwnIds> {
-        let key = || {
+        let key = || -> Result<hmac::Key> {
             let secret = Secret32::random(&mut OsEntropy)?;
             Ok(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()))
         };

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use std::net::{IpAddr, SocketAddr};
+use subrosa_proto::friends::address::Network;
 use subrosa_proto::friends::frame::MAX_ADDRESSES;
 
 impl Engine {
@@ -34,6 +35,24 @@ impl Engine {
 /// Whether an address that a friend names makes sense to dial.
 pub(super) fn can_be_dialled(address: SocketAddr) -> bool {
     subrosa_proto::friends::invite::check_hint(address).is_ok()
+}
+
+/// The networks this machine is in.
+pub(super) fn networks() -> Vec<Network> {
+    let bits = |ones: u32| u8::try_from(ones).unwrap_or(u8::MAX);
+    let network = |address: if_addrs::IfAddr| match address {
+        if_addrs::IfAddr::V4(v4) => {
+            Network { own: v4.ip.into(), prefix: bits(v4.netmask.to_bits().leading_ones()) }
+        }
+        if_addrs::IfAddr::V6(v6) => {
+            Network { own: v6.ip.into(), prefix: bits(v6.netmask.to_bits().leading_ones()) }
+        }
+    };
+    if_addrs::get_if_addrs()
+        .unwrap_or_default()
+        .into_iter()
+        .map(|interface| network(interface.addr))
+        .collect()
 }
 
 /// The addresses of this machine that can be dialled from elsewhere, or at least from itself.

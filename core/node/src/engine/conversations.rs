@@ -1,19 +1,19 @@
 //! Drives the conversations: inputs in, and what they want done by store, links, hosts and events.
 
-use super::events::{OWN_ROLLBACK, friend_event};
+use super::dark::Kept;
 use super::friend::{Sending, Talk};
 use super::{Engine, Reply};
-use crate::event::{EventKind, FriendChange, FullWhat};
+use crate::event::{EventKind, FullWhat};
 use subrosa_proto::friends::conversation::change::{Batch, Change, Outcome, Outgoing, Query};
 use subrosa_proto::friends::conversation::{Input, Output};
 use subrosa_proto::friends::message::{Lane, MessageId};
 use subrosa_proto::{Error, ErrorKind, Result};
-use subrosa_store::event::{self, Acked, EventRecord};
+use subrosa_store::event::{self, Acked};
 use subrosa_store::message::{self, MessageRow};
 use subrosa_store::{Tx, conversation};
 
 /// Messages and bytes of a friend that are being committed, at most: many times the window of whoever keeps to it
-/// (256 messages, 1 MiB), and far less than memory.
+/// (512 messages, 1 MiB), and far less than memory.
 const MOST_ARRIVING: (u64, u64) = (4_096, 16 << 20);
 
 impl Engine {
@@ -89,6 +89,8 @@ impl Engine {
                 log::info!("lane {lane} to friend {row} stopped at {id}: {}", why.text());
             }
             Output::Rollback { own } => self.rolled_back(row, own),
+            Output::Waiting { lane, id, why } => self.waits(row, lane, id, why),
+            Output::AskAgain(since) => self.ask_again(row, since),
         }
     }
 
@@ -108,17 +110,25 @@ impl Engine {
         }
         let now = self.now();
         let Some(chain) = self.chain(row) else { return };
-        let done = self.begin_write(move |engine, result: Result<Vec<Outcome>>| match result {
-            Ok(outcomes) => {
-                if engine.life(row) == Some(life) {
-                    let news = kept.iter().zip(&outcomes).filter(|(_, o)| **o == Outcome::New);
-                    engine.arrived(row, arriving, sum(news.filter_map(|(cost, _)| cost.as_ref())));
-                    engine.drive(row, Input::Committed(number, outcomes));
+        let desk = self.desk_for(row, &batch);
+        let done =
+            self.begin_write(move |engine, result: Result<(Vec<Outcome>, Option<Kept>)>| match result {
+                Ok((outcomes, copies)) => {
+                    if let Some(copies) = copies {
+                        engine.kept(row, copies);
+                    }
+                    if engine.life(row) == Some(life) {
+                        let news = kept.iter().zip(&outcomes).filter(|(_, o)| **o == Outcome::New);
+                        engine.arrived(row, arriving, sum(news.filter_map(|(cost, _)| cost.as_ref())));
+                        engine.drive(row, Input::Committed(number, outcomes));
+                    }
                 }
-            }
-            Err(error) => engine.conversation_failed(row, life, &error),
-        });
-        let apply = move |tx: &Tx<'_>| conversation::apply(tx, row, &batch, now);
+                Err(error) => engine.conversation_failed(row, life, &error),
+            });
+        let apply = move |tx: &Tx<'_>| match desk {
+            Some(desk) => desk.apply(tx, &batch).map(|(outcomes, kept)| (outcomes, Some(kept))),
+            None => Ok((conversation::apply(tx, row, &batch, now)?, None)),
+        };
         let _ = self.store.write_chained(&chain, apply, |result| done.finish(result));
     }
 
@@ -161,6 +171,7 @@ impl Engine {
             friend.talk = None;
             friend.lives += 1;
             friend.arriving = (0, 0);
+            friend.pair.failed();
         }
         self.revive(row);
     }
@@ -172,8 +183,8 @@ impl Engine {
         if friend.talk.is_some() {
             return;
         }
-        let (life, config) = (friend.lives, &self.config);
-        match self.store.read(|s| Talk::load(s, row, life, config, now)) {
+        let (life, config, held) = (friend.lives, &self.config, !self.standing.role.sends());
+        match self.store.read(|s| Talk::load(s, row, life, config, held, now)) {
             Ok(talk) => {
                 friend.talk = Some(talk);
                 let (trusted, full) = (self.watch.confirmed(), friend.inbox_full);
@@ -181,6 +192,7 @@ impl Engine {
                 if full {
                     self.drive(row, Input::InboxFull(true));
                 }
+                self.brief(row);
             }
             Err(error) => log::warn!("the conversation with friend {row} cannot be read: {error}"),
         }
@@ -210,6 +222,10 @@ impl Engine {
     pub(crate) fn send(&mut self, row: i64, outgoing: Outgoing, reply: Reply<MessageId>) {
         let id = outgoing.message.id;
         let now = self.now();
+        if let Err(error) = self.may_send() {
+            let _ = reply.send(Err(error));
+            return;
+        }
         let Some(friend) = self.friends.get_mut(&row) else {
             let _ = reply.send(Err(not_a_friend()));
             return;
@@ -219,6 +235,11 @@ impl Engine {
             let _ = reply.send(Err(error));
             return;
         }
+        if let Err(error) = self.never_goes(row, &outgoing) {
+            let _ = reply.send(Err(error));
+            return;
+        }
+        let Some(friend) = self.friends.get_mut(&row) else { return };
         let (lane, body) = (outgoing.lane, outgoing.message.body.clone());
         friend.sends.insert(id, Sending { lane, body, replies: vec![reply] });
         if friend.link.is_none() {
@@ -354,12 +375,6 @@ impl Engine {
             self.events.push(EventKind::Full { what: FullWhat::Inbox, person, full });
             self.drive(row, Input::InboxFull(full));
         }
-    }
-
-    fn rolled_back(&mut self, row: i64, own: bool) {
-        let change = friend_event(FriendChange::RolledBack);
-        let event = if own { EventRecord::OwnStore { what: OWN_ROLLBACK } } else { change };
-        self.tell(Some(row), event);
     }
 }
 

@@ -1,20 +1,29 @@
 //! Durable events: how they are written, and what hosts see of what the store gives back.
 
 use super::Engine;
-use crate::event::{DeliveryState, EventKind, FriendChange, Received, Way};
-use subrosa_proto::friends::message::End;
+use crate::event::{
+    DeliveryState, EventKind, FriendChange, Opened, OwnStore, PublicationId, PublishResult, Received,
+    RequestOrigin, SubscriptionId, Way,
+};
+use subrosa_proto::friends::message::{self, End};
 use subrosa_store::event::{self, EventRecord, StoredEvent};
+use subrosa_store::publication;
 
 /// [`EventRecord::OwnStore`]: a friend knows more of our past than we do.
 pub(super) const OWN_ROLLBACK: u8 = 1;
+/// [`EventRecord::OwnStore`]: a friend met another copy of our store after this one.
+pub(super) const OWN_CLONE: u8 = 2;
 
 /// The numbers of [`EventRecord::Friend`]: on disk, never reused.
-const CHANGES: [(u8, FriendChange); 5] = [
+const CHANGES: [(u8, FriendChange); 8] = [
     (1, FriendChange::Added),
     (2, FriendChange::Removed),
     (3, FriendChange::Declined),
     (4, FriendChange::Renewed),
     (5, FriendChange::RolledBack),
+    (6, FriendChange::Cloned),
+    (7, FriendChange::NoAnswer),
+    (8, FriendChange::NewDevice),
 ];
 
 /// The record of a change in a friendship.
@@ -38,16 +47,22 @@ pub(crate) fn from_store(stored: StoredEvent) -> Option<EventKind> {
                 reply_to: message.reply_to,
                 sent: message.sent,
                 received: row.received,
-                way: Way::Link,
+                way: match row.way {
+                    message::Way::Envelope => Way::Envelope,
+                    message::Way::Link => Way::Link,
+                },
                 restored: false,
             })
         }
         EventRecord::Delivery { message, end } => {
             EventKind::Delivery { message, person: about?, state: delivery_state(end) }
         }
-        EventRecord::Request { person, greeting, label, .. } => {
-            EventKind::Request { person, greeting: greeting.unwrap_or_default(), label }
-        }
+        EventRecord::Request { person, greeting, label, invite } => EventKind::Request {
+            person,
+            greeting: greeting.unwrap_or_default(),
+            label,
+            origin: if invite.is_some() { RequestOrigin::Invite } else { RequestOrigin::Whisper },
+        },
         EventRecord::Friend { change } => {
             let change = CHANGES.iter().find(|(n, _)| *n == change).map(|(_, c)| *c)?;
             EventKind::Friend { person: about?, change }
@@ -59,7 +74,37 @@ pub(crate) fn from_store(stored: StoredEvent) -> Option<EventKind> {
         EventRecord::InviteExpired { invite, label } => {
             EventKind::InviteExpired { invite, label, person: about }
         }
-        EventRecord::OwnStore { .. } => EventKind::OwnStore { person: about? },
+        EventRecord::OwnStore { what } => EventKind::OwnStore {
+            person: about?,
+            seen: match what {
+                OWN_ROLLBACK => OwnStore::RolledBack,
+                OWN_CLONE => OwnStore::Cloned,
+                _ => return None,
+            },
+        },
+        EventRecord::Unreadable => EventKind::Fault {
+            text: "an event in the store is damaged and cannot be shown; ack lets it go".to_owned(),
+        },
+        EventRecord::Published { publication, result } => EventKind::Published {
+            publication: PublicationId(publication.0),
+            result: match result {
+                publication::PublishResult::Sent => PublishResult::Sent,
+                publication::PublishResult::TooDear => PublishResult::TooDear,
+                publication::PublishResult::Expired => PublishResult::Expired,
+                publication::PublishResult::Cancelled => PublishResult::Cancelled,
+                publication::PublishResult::Refused => PublishResult::Refused,
+            },
+        },
+        EventRecord::Envelope(envelope) => EventKind::Envelope(Opened {
+            subscription: SubscriptionId(envelope.subscription.0),
+            body: envelope.body.to_vec(),
+            topic: envelope.topic,
+            signer: envelope.signer,
+            sent: envelope.sent,
+            expires: envelope.expires,
+            pow: envelope.pow,
+            hash: envelope.hash,
+        }),
     })
 }
 

@@ -1,12 +1,14 @@
 //! One friend, or friend-to-be, as the engine keeps it in memory.
 
 use super::Reply;
+use super::copies::Told;
+use super::dark::Pair;
 use crate::config::Config;
 use std::collections::HashMap;
 use subrosa_net::link::{DialId, LinkHandle};
 use subrosa_proto::entropy::OsEntropy;
 use subrosa_proto::friends::choice::LinkFacts;
-use subrosa_proto::friends::conversation::{Config as TalkConfig, Conversation};
+use subrosa_proto::friends::conversation::{Config as TalkConfig, Conversation, Input};
 use subrosa_proto::friends::dialer::Dialer;
 use subrosa_proto::friends::message::{Lane, MessageId};
 use subrosa_proto::friends::pair::{DoorKeys, Half, door_keys};
@@ -22,6 +24,8 @@ pub(super) struct FriendLink {
     pub(super) handle: LinkHandle,
     pub(super) facts: LinkFacts,
     pub(super) since: Timestamp,
+    /// Whether the friend said something on it.
+    pub(super) heard: bool,
 }
 
 /// The conversation and what belongs to this life of it.
@@ -60,25 +64,34 @@ pub(super) struct Friend {
     /// Those that came and are being committed; they count, too.
     pub(super) arriving: (u64, u64),
     pub(super) inbox_full: bool,
-    /// Our host heard that this friend knows more of our past than we do.
-    pub(super) told_own_store: bool,
+    /// A link with it stood in this opening of our store, and since our host last decided about copies.
+    pub(super) met: bool,
+    /// What our host heard of copies of stores, ours and theirs.
+    pub(super) told: Told,
+    /// What goes by envelope.
+    pub(super) pair: Pair,
     /// When the engine wants to hear of it again.
     pub(super) timer: Option<Timestamp>,
 }
 
 /// Our device number. One device per person is policy, not format.
 pub(super) const DEVICE: u32 = 1;
+/// Messages on their way to a friend at once. Half of what a link's queue takes, and twice what one commit at the
+/// friend's side tends to hold, so that its disk and ours work at the same time.
+const WINDOW: usize = 512;
 
 impl Friend {
-    /// Reads the friend's conversation from the store.
+    /// Reads the friend's conversation from the store. `held` as for [`Input::Held`].
     pub(super) fn load(
         session: &Session<'_>,
         row: FriendRow,
         config: &Config,
+        held: bool,
         now: Timestamp,
     ) -> Result<Friend> {
-        let talk = Talk::load(session, row.row, 0, config, now)?;
+        let talk = Talk::load(session, row.row, 0, config, held, now)?;
         let inbox = event::unacked_messages(session, row.row)?;
+        let pair = Pair::load(session, row.row, now)?;
         let mut dialer = Dialer::new(config.redial.0, config.redial.1);
         dialer.set_addresses(row.record.addresses.iter().map(|a| a.at).collect());
         let mut friend = Friend {
@@ -96,7 +109,9 @@ impl Friend {
             inbox,
             arriving: (0, 0),
             inbox_full: false,
-            told_own_store: false,
+            met: false,
+            told: Told::default(),
+            pair,
             timer: None,
         };
         friend.switch_dialer(now);
@@ -107,7 +122,8 @@ impl Friend {
     pub(super) fn wants_link(&self) -> bool {
         match self.record.state {
             FriendState::Friend => self.record.direct || self.record.invite.is_some(),
-            FriendState::Redeeming | FriendState::Waiting => true,
+            // Who was asked by envelope has no address.
+            FriendState::Redeeming | FriendState::Waiting => self.record.invite.is_some(),
             FriendState::Removed | FriendState::Blocked => false,
         }
     }
@@ -175,6 +191,7 @@ impl Talk {
         row: i64,
         life: u64,
         config: &Config,
+        held: bool,
         now: Timestamp,
     ) -> Result<Talk> {
         let saved = conversation::saved(session, row)?;
@@ -183,9 +200,15 @@ impl Talk {
             queue_messages: config.queue_messages,
             queue_bytes: config.queue_bytes,
             largest_body: config.largest_body,
+            window_messages: WINDOW,
+            fallback: config.fallback,
+            copy_ttl: config.copy_ttl,
+            receipt_wait: config.receipt_wait,
             ..TalkConfig::default()
         };
-        let machine = Conversation::new(settings, saved, Box::new(OsEntropy), now);
+        let mut machine = Conversation::new(settings, saved, Box::new(OsEntropy), now);
+        // It wants nothing yet: there is no link, and no clock that it trusts.
+        machine.handle(Input::Held(held), now, &mut Vec::new());
         Ok(Talk { machine, chain: Chain::new(), life })
     }
 }

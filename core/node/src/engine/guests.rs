@@ -10,14 +10,15 @@ use subrosa_proto::entropy::OsEntropy;
 use subrosa_proto::friends::hello::{ANSWER_DECLINED, ANSWER_FRIEND, ANSWER_WAITING};
 use subrosa_proto::friends::invite::InviteId;
 use subrosa_proto::friends::pair::{Half, PairSecret};
-use subrosa_proto::identity::PersonId;
+use subrosa_proto::identity::{Certificate, PersonId};
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::{Error, Result};
+use subrosa_store::catch_up::Scope;
 use subrosa_store::event::{self, EventRecord};
 use subrosa_store::friend::{self, Address, FriendRecord, FriendRow, FriendState};
 use subrosa_store::invite::{self, InviteState};
 use subrosa_store::request::{self, RequestRow};
-use subrosa_store::{Secret, Tx};
+use subrosa_store::{Secret, Tx, catch_up, keys, publication};
 
 /// Clocks may differ by so much before a request or an attempt to redeem ends (PROTOCOL 8).
 pub(super) const SLACK: Duration = Duration::from_secs(48 * 3600);
@@ -186,6 +187,7 @@ fn decide(tx: &Tx<'_>, id: InviteId, guest: &Guest, about: Circumstances) -> Res
         half: Secret::new(*guest.half.as_bytes()),
         received: about.now,
         expires: row.record.expires.after(SLACK),
+        offer: None,
     };
     request::put(tx, &request)?;
     let (greeting, label) = (request.greeting, row.record.label.clone());
@@ -207,10 +209,12 @@ fn accept(
     row.record.addresses.retain(|a| a.at != guest.remote);
     row.record.addresses.insert(0, Address { at: guest.remote, reached: None });
     row.record.addresses.truncate(friend::MOST_ADDRESSES);
+    note_device(tx, &row, &guest.certificate)?;
     row.record.certificate = Some(guest.certificate.clone());
     row.record.invite = None;
     row.record.invite_id = Some(id.0);
     let renewed = row.record.state == FriendState::Friend;
+    drop_keys(tx, &row)?;
     let mine = Half::random(&mut OsEntropy)?;
     befriend(tx, &mut row, about.me, mine, guest.half.clone(), renewed)?;
     Ok(row)
@@ -231,6 +235,8 @@ pub(super) fn take_request(
         None => new_friend(tx, request.person, now, direct)?,
     };
     let renewed = row.record.state == FriendState::Friend;
+    drop_keys(tx, &row)?;
+    note_device(tx, &row, &request.certificate)?;
     row.record.certificate = Some(request.certificate.clone());
     row.record.invite_id = request.invite;
     row.record.invite = None;
@@ -239,7 +245,7 @@ pub(super) fn take_request(
 }
 
 /// A friend's row that is to be filled in.
-fn new_friend(tx: &Tx<'_>, person: PersonId, now: Timestamp, direct: bool) -> Result<FriendRow> {
+pub(super) fn new_friend(tx: &Tx<'_>, person: PersonId, now: Timestamp, direct: bool) -> Result<FriendRow> {
     let mut record = FriendRecord::new(FriendState::Waiting, now);
     record.direct = direct;
     let row = friend::insert(tx, person, &record)?;
@@ -264,8 +270,37 @@ pub(super) fn befriend(
     row.record.greeting = None;
     // Nobody has been met under the new secret yet: until then the invite's door stays open.
     row.record.run_seen = None;
+    // Whoever meets us anew may have begun a new store, which knows of no claim.
+    row.record.claim_seen = None;
+    row.record.told_addresses = None;
     friend::update(tx, row)?;
     request::remove(tx, row.person)?;
+    // Other topics: archives are asked for them from the start.
+    catch_up::remove(tx, Scope::Friend(row.row))?;
+    if renewed {
+        publication::remove_of_friend(tx, row.row)?;
+    }
     let change = if renewed { FriendChange::Renewed } else { FriendChange::Added };
     event::push(tx, Some(row.row), &friend_event(change)).map(|_| ())
+}
+
+/// A friendship that is made anew over a link begins with new keys for copies: the friend may have lost those that we
+/// gave, and may count its own from the start.
+pub(super) fn drop_keys(tx: &Tx<'_>, row: &FriendRow) -> Result<()> {
+    if row.record.state == FriendState::Friend {
+        let (mut known, mut changes) = (keys::load(tx, row.row)?, Vec::new());
+        known.clear(&mut changes);
+        keys::apply(tx, row.row, &changes)?;
+    }
+    Ok(())
+}
+
+/// The host hears that a friend comes with another device than the one it knows, before the friendship is renewed.
+pub(super) fn note_device(tx: &Tx<'_>, row: &FriendRow, certificate: &[u8]) -> Result<()> {
+    let key = |bytes: &[u8]| Certificate::decode(bytes).ok().map(|certificate| certificate.key());
+    let before = row.record.certificate.as_deref().and_then(key);
+    if row.record.state == FriendState::Friend && before.is_some() && before != key(certificate) {
+        event::push(tx, Some(row.row), &friend_event(FriendChange::NewDevice))?;
+    }
+    Ok(())
 }

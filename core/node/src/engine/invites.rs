@@ -4,7 +4,7 @@
 use super::Engine;
 use super::Reply;
 use super::events::friend_event;
-use super::guests::{SLACK, befriend, take_request};
+use super::guests::{SLACK, befriend, drop_keys, note_device, take_request};
 use crate::event::FriendChange;
 use crate::node::{InviteOptions, NewInvite, RedeemOptions};
 use std::time::Duration;
@@ -186,10 +186,11 @@ impl Engine {
             addresses.push(Address { at: check_hint(*at)?, reached: None });
         }
         addresses.extend(invite.hints.iter().map(|at| Address { at: *at, reached: None }));
-        if addresses.is_empty() {
+        if addresses.is_empty() && !self.dark_is_on() {
             return Err(Error::new(
                 ErrorKind::NoWay,
-                "the invite names no address: ask where the inviter's device can be reached and give that address",
+                "the invite names no address and there is no Whisper peer to ask through: give an address of the \
+                 inviter's device, or add a peer",
             ));
         }
         addresses.truncate(friend::MOST_ADDRESSES);
@@ -223,8 +224,11 @@ impl Engine {
                     move |tx| {
                         let mut row = friend::by_row(tx, row)?.ok_or_else(gone)?;
                         let renewed = row.record.state == FriendState::Friend;
+                        drop_keys(tx, &row)?;
+                        let certificate_bytes = certificate.encode();
+                        note_device(tx, &row, &certificate_bytes)?;
                         row.record.addresses = addresses;
-                        row.record.certificate = Some(certificate.encode());
+                        row.record.certificate = Some(certificate_bytes);
                         row.record.certificate_counter =
                             certificate.counter().max(row.record.certificate_counter);
                         let theirs = row.record.invite.take().and_then(|text| Invite::parse(&text).ok());

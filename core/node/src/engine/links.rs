@@ -23,8 +23,6 @@ use subrosa_store::friend::{self, Address};
 const ADDRESS_CHECK: Duration = Duration::from_secs(60);
 /// How long an address record is true.
 const RECORD_LIFE: Duration = Duration::from_secs(7 * 86_400);
-/// Runs of our store that are remembered, those that only friends know of included.
-const MOST_RUNS: usize = 4_096;
 
 impl Engine {
     pub(super) fn link_event(&mut self, event: LinkEvent) {
@@ -51,7 +49,7 @@ impl Engine {
     }
 
     fn knocked(&mut self, knocked: Knocked) {
-        if self.is_stopping() {
+        if self.is_stopping() || self.stood_down() {
             return;
         }
         match knocked.door {
@@ -71,9 +69,11 @@ impl Engine {
     pub(super) fn hello(&self, row: i64) -> Hello {
         let mut hello = Hello::new(self.run, self.now());
         hello.network_changes = self.network_changes;
+        hello.claim = self.claim;
         if let Some(friend) = self.friends.get(&row) {
             hello.last_seen_run = friend.record.run_seen;
             hello.certificate_counter = friend.record.certificate_counter;
+            hello.key_number = friend.pair.known();
             if let Some(talk) = friend.talk.as_ref().filter(|_| friend.is_friend()) {
                 hello.epoch = talk.machine.epoch();
                 hello.positions = talk.machine.positions(MAX_HELLO_POSITIONS);
@@ -84,7 +84,9 @@ impl Engine {
 
     fn up(&mut self, up: Up) {
         let dialled = up.dial.and_then(|dial| self.dials.remove(&dial));
-        if self.is_stopping() {
+        // A dial that was given up meanwhile says what is not so any more.
+        let given_up = up.dial.is_some() && dialled.is_none();
+        if self.is_stopping() || self.stood_down() || given_up {
             return up.link.close(0);
         }
         if let Some(row) = dialled
@@ -103,6 +105,9 @@ impl Engine {
             return;
         }
         let Some(&row) = self.rows.get(&up.person) else { return up.link.close(0) };
+        if !self.is_newest_copy(row, &up.hello) {
+            return self.older_copy(row, up);
+        }
         let (me, now, run, changes) = (self.me, self.now(), up.hello.run, self.network_changes);
         let Some(friend) = self.friends.get_mut(&row).filter(|f| f.is_friend() && f.record.direct) else {
             return up.link.close(0);
@@ -125,6 +130,16 @@ impl Engine {
         self.take_link(row, up, facts);
     }
 
+    /// A copy of the friend's store that another one replaced: it has heard so from our Hello, and goes. What we have
+    /// for the friend waits for the other.
+    fn older_copy(&mut self, row: i64, up: Up) {
+        log::info!("friend {row} comes with a store that another copy of it replaced");
+        up.link.close(0);
+        if up.role == Role::Dialled {
+            self.dial_failed(row);
+        }
+    }
+
     fn take_link(&mut self, row: i64, up: Up, facts: LinkFacts) {
         let now = self.now();
         let remote = up.remote;
@@ -132,9 +147,8 @@ impl Engine {
         log::debug!("link {:?} with friend {row} is up", up.link.id());
         friend.dialer.up(now);
         let id = up.link.id();
-        friend.link = Some(FriendLink { handle: up.link.clone(), facts, since: now });
+        friend.link = Some(FriendLink { handle: up.link.clone(), facts, since: now, heard: false });
         friend.record.last_seen = Some(now);
-        friend.record.run_seen = Some(up.hello.run);
         if up.certificate.counter() >= friend.record.certificate_counter {
             friend.record.certificate_counter = up.certificate.counter();
             friend.record.certificate = Some(up.certificate.encode());
@@ -143,27 +157,16 @@ impl Engine {
         friend.dialer.set_addresses(friend.record.addresses.iter().map(|a| a.at).collect());
         let person = friend.person;
         self.links.insert(id, row);
+        self.friend_copy(row, &up.hello);
         self.save_friend(row);
-        let unknown = up.hello.last_seen_run.filter(|run| *run != self.run && !self.past_runs.contains(run));
-        if let Some(run) = unknown {
-            // Once for each run we do not know, not at every link; and a friend that makes up runs is told of once.
-            if self.past_runs.len() < MOST_RUNS {
-                self.past_runs.push(run);
-            }
-            let friend = self.friends.get_mut(&row);
-            if friend.is_some_and(|f| !std::mem::replace(&mut f.told_own_store, true)) {
-                let what = super::events::OWN_ROLLBACK;
-                self.tell(Some(row), subrosa_store::event::EventRecord::OwnStore { what });
-            }
-        }
         if up.hello.certificate_counter > self.certificate_counter {
             // Our store is older than what we once said: go on above it.
             self.renew_certificate(now, up.hello.certificate_counter);
         }
-        self.friend_clock(up.hello.time);
-        self.met(row);
+        self.friend_clock(row, up.hello.time);
         self.drive(row, Input::LinkUp(id.0));
-        if unknown.is_some() {
+        // Before the friend's first frame: its receipts may be for numbers that another copy of our store gave.
+        if self.reported(row, up.hello.last_seen_run) {
             self.drive(row, Input::OlderStore);
         }
         let (trusted, full) = (self.watch.confirmed(), self.friends.get(&row).is_some_and(|f| f.inbox_full));
@@ -172,6 +175,7 @@ impl Engine {
             self.drive(row, Input::InboxFull(true));
         }
         self.tell_addresses(row, remote);
+        self.give_keys(row, up.hello.key_number);
         self.events.push(EventKind::Link { person, remote: Some(remote) });
     }
 
@@ -214,8 +218,10 @@ impl Engine {
 
     fn frame(&mut self, link: LinkId, bytes: &[u8]) {
         let Some(&row) = self.links.get(&link) else { return };
+        self.heard(row);
         match Frame::decode(bytes) {
             Ok(Some(Frame::Addresses(record))) => self.addresses(row, record),
+            Ok(Some(Frame::Keys(news))) => self.keys_came(row, news),
             Ok(Some(frame)) => self.drive(row, Input::Frame(link.0, frame)),
             Ok(None) => {}
             Err(error) => {
@@ -225,10 +231,22 @@ impl Engine {
         }
     }
 
-    fn addresses(&mut self, row: i64, record: Addresses) {
+    /// The friend says something on its link: it is a friend still. The handshake alone does not say so, since it may
+    /// have been answered in the moment in which we were removed.
+    fn heard(&mut self, row: i64) {
+        let link = self.friends.get_mut(&row).and_then(|f| f.link.as_mut());
+        if link.is_some_and(|link| !std::mem::replace(&mut link.heard, true)) {
+            self.met(row);
+            self.friend_met(row);
+        }
+    }
+
+    /// The friend says where it is.
+    pub(super) fn addresses(&mut self, row: i64, record: Addresses) {
         let now = self.now();
         let Some(friend) = self.friends.get_mut(&row) else { return };
-        if record.counter <= friend.record.address_counter || record.expires.after(SLACK) < now {
+        let old = record.counter <= friend.record.address_counter || record.expires.after(SLACK) < now;
+        if old || !friend.record.direct {
             return;
         }
         friend.record.address_counter = record.counter;
@@ -305,7 +323,7 @@ impl Engine {
     }
 
     pub(super) fn dial_if_due(&mut self, row: i64, now: Timestamp) {
-        if self.sockets.is_empty() {
+        if self.sockets.is_empty() || self.stood_down() {
             return;
         }
         let old = self.link_is_old(row, now);
@@ -377,6 +395,7 @@ impl Engine {
                 now.record.address_counter = seen.address_counter;
                 now.record.last_seen = seen.last_seen;
                 now.record.run_seen = seen.run_seen;
+                now.record.claim_seen = seen.claim_seen;
                 now.record.certificate = seen.certificate;
                 now.record.certificate_counter = seen.certificate_counter;
                 friend::update(tx, &now)

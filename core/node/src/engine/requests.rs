@@ -13,7 +13,8 @@ use subrosa_proto::identity::PersonId;
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::{Error, ErrorKind, Result};
 use subrosa_store::friend::{self, FriendRow};
-use subrosa_store::{event, request};
+use subrosa_store::request::RequestRow;
+use subrosa_store::{event, publication, request};
 
 /// Requests looked at in one step.
 const PAGE: usize = 256;
@@ -26,8 +27,18 @@ impl Engine {
         if !row.record.state.is_present() {
             return self.forget(number);
         }
+        let mut lost = false;
         if let Some(friend) = self.friends.get_mut(&number) {
             let renewed = friend.record.pair_secret != row.record.pair_secret;
+            // What was sealed under a secret that is no more is sealed again.
+            let sealed = renewed && friend.record.pair_secret.is_some();
+            if renewed || friend.record.invite != row.record.invite {
+                friend.pair.renewed(now);
+            }
+            lost = sealed;
+            if row.record.told_addresses.is_none() {
+                friend.pair.tell_anew();
+            }
             friend.record = row.record;
             friend.dialer.set_addresses(friend.record.addresses.iter().map(|a| a.at).collect());
             friend.dialer.off();
@@ -40,8 +51,8 @@ impl Engine {
                 self.close_link(number);
             }
         } else {
-            let config = &self.config;
-            match self.store.read(|s| Friend::load(s, row, config, now)) {
+            let (config, held) = (&self.config, self.is_held());
+            match self.store.read(|s| Friend::load(s, row, config, held, now)) {
                 Ok(friend) => {
                     self.friends.insert(number, friend);
                     self.rows.insert(person, number);
@@ -61,6 +72,12 @@ impl Engine {
         }
         let trusted = self.watch.confirmed();
         self.drive(number, Input::ClockTrusted(trusted));
+        if lost {
+            self.drive(number, Input::CopiesLost);
+        }
+        self.brief(number);
+        self.listen_to(number);
+        self.dark_soon();
     }
 
     /// Opens the door to this friend, or closes it if it should not be open.
@@ -101,6 +118,7 @@ impl Engine {
         self.silence(row);
         if let Some(friend) = self.friends.remove(&row) {
             self.rows.remove(&friend.person);
+            self.forget_requests(&friend.person);
             if let Some(at) = friend.timer {
                 self.timers.remove(&(at, row));
             }
@@ -109,10 +127,28 @@ impl Engine {
             }
         }
         self.dials.retain(|_, r| *r != row);
+        self.listen_to(row);
+        // Envelopes for it are gone from the store: nobody works on them any more.
+        self.whisper.look();
     }
 
     pub(crate) fn request_accept(&mut self, person: PersonId, reply: Reply<()>) {
         let (me, now, direct) = (self.me, self.now(), self.config.direct);
+        match self.store.read(|s| request::get(s, person)) {
+            Ok(Some(RequestRow { offer: Some(_), .. })) if !self.dark_is_on() => {
+                return drop(reply.send(Err(Error::new(
+                    ErrorKind::NoWay,
+                    "the answer to this request goes through Whisper, and there is no peer: add one",
+                ))));
+            }
+            Ok(Some(request)) => {
+                if let Some(envelope) = request.offer.clone() {
+                    return self.accept_kept(&request, &envelope, reply);
+                }
+            }
+            Ok(None) => {}
+            Err(error) => return drop(reply.send(Err(error))),
+        }
         self.write(
             move |tx| {
                 let request = request::get(tx, person)?.ok_or_else(no_request)?;
@@ -256,16 +292,24 @@ impl Engine {
                 friend.dialer.off();
             }
             self.close_link(row);
+            self.drive(row, Input::Direct(false));
         }
         self.write(
             move |tx| {
                 let mut row = friend::by_row(tx, row)?
                     .ok_or_else(|| Error::new(ErrorKind::NotAFriend, "the friend was removed"))?;
                 row.record.direct = direct;
+                // Turned on, the friend is told where we are, whatever it heard before.
+                row.record.told_addresses = None;
                 friend::update(tx, &row)?;
+                if !direct {
+                    // What would still tell the friend where we are, and has not left.
+                    publication::remove_unsaid(tx, row.row)?;
+                }
                 Ok(row)
             },
             move |engine, result: Result<FriendRow>| {
+                engine.whisper.look();
                 let result = result.map(|row| engine.adopt(row));
                 let _ = reply.send(result);
             },

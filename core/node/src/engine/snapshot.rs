@@ -41,6 +41,7 @@ impl Engine {
             }
         }
         status.clock_confirmed = self.watch.confirmed();
+        status.store = self.standing.role;
     }
 
     /// The row of a friend or friend-to-be.

@@ -1,5 +1,6 @@
 //! Making an engine from the store: who we are, whom we know, which doors are open, and the sockets.
 
+use super::dark::{self, Dark};
 use super::friend::{DEVICE, Friend};
 use super::keyring::Keys;
 use super::network::Binder;
@@ -14,12 +15,13 @@ use subrosa_proto::crypto::Secret32;
 use subrosa_proto::entropy::OsEntropy;
 use subrosa_proto::friends::knock::{Expect, OwnDevice};
 use subrosa_proto::friends::pair::door_keys;
+use subrosa_proto::friends::request::Requests;
 use subrosa_proto::identity::{Certificate, DeviceKey, Identity};
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::{Error, ErrorKind, Result};
 use subrosa_store::identity::OwnIdentity;
 use subrosa_store::invite::InviteState;
-use subrosa_store::{Secret, Store, friend, identity, invite, run};
+use subrosa_store::{Secret, Store, friend, identity, invite, outreach, run, standing};
 use tokio::sync::mpsc;
 
 /// A certificate lives so long, and is renewed when half of it is over.
@@ -37,6 +39,11 @@ impl Engine {
         let (keys, expires, counter) = (own.keys, own.expires, own.counter);
         let device = keys.devices.first().ok_or_else(no_device)?.key.public();
         let runs = store.read(run::list)?;
+        // After a crash of the engine the store may be in a later run than that of its opening.
+        let run = runs.first().copied().unwrap_or(store.run());
+        let standing = store.read(standing::load)?;
+        let requests = Requests::load(me, store.read(outreach::load)?);
+        let dark = Dark::new(requests, store.read(dark::load_contact)?, now);
 
         let doors = parts.doors.clone();
         doors.clear();
@@ -48,8 +55,11 @@ impl Engine {
         let sockets = binder.bind_all(parts.board.addresses())?;
 
         let mut engine = Engine {
-            run: store.run(),
-            past_runs: runs,
+            run,
+            runs,
+            standing,
+            claim: standing.claim.number.into(),
+            restored_now: false,
             events: Arc::clone(&parts.events),
             identity,
             me,
@@ -60,6 +70,8 @@ impl Engine {
             sockets,
             binder,
             board: Arc::clone(&parts.board),
+            whisper: parts.whisper.clone(),
+            dark,
             friends: BTreeMap::new(),
             rows: HashMap::new(),
             links: HashMap::new(),
@@ -89,6 +101,8 @@ impl Engine {
         engine.show_addresses();
         engine.load_friends(now)?;
         engine.open_invites(now)?;
+        // Before the first envelope comes, so that none passes by unheard.
+        engine.dark_tick(now);
         engine.events.attach(engine.store.clone());
         Ok(Started { engine, done, links })
     }
@@ -104,11 +118,12 @@ impl Engine {
                     continue;
                 }
                 let (number, person) = (row.row, row.person);
-                let config = &self.config;
-                let friend = self.store.read(|s| Friend::load(s, row, config, now))?;
+                let (config, held) = (&self.config, self.is_held());
+                let friend = self.store.read(|s| Friend::load(s, row, config, held, now))?;
                 self.friends.insert(number, friend);
                 self.rows.insert(person, number);
                 self.open_door(number);
+                self.brief(number);
                 self.inbox_changed(number);
                 self.set_timer(number);
             }

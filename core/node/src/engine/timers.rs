@@ -40,14 +40,22 @@ impl Engine {
     }
 
     /// A friend says what its clock shows.
-    pub(super) fn friend_clock(&mut self, theirs: Timestamp) {
+    pub(super) fn friend_clock(&mut self, row: i64, theirs: Timestamp) {
         let wall = self.now();
+        let by = i64::try_from(theirs.distance(wall).as_millis()).unwrap_or(i64::MAX);
+        self.whisper.friend_clock(row, if theirs >= wall { by } else { -by });
         if theirs.distance(wall) > CLOCK_EVENT {
             let (ours, theirs) = (wall.as_millis(), theirs.as_millis());
             let magnitude = i64::try_from(ours.abs_diff(theirs)).unwrap_or(i64::MAX);
             let offset = if ours >= theirs { magnitude } else { -magnitude };
             self.events.push(EventKind::Clock { offset });
         }
+        self.friend_confirms(theirs);
+    }
+
+    /// A friend's clock showed this a moment ago: if it agrees with ours, times to live may end messages.
+    pub(super) fn friend_confirms(&mut self, theirs: Timestamp) {
+        let wall = self.now();
         if self.watch.friend_says(theirs, wall) {
             let rows: Vec<i64> = self.friends.keys().copied().collect();
             for row in rows {
@@ -64,7 +72,7 @@ impl Engine {
         }
         let now = self.now();
         let first = self.timers.first().map(|(at, _)| *at);
-        [first, Some(self.housekeeping)]
+        [first, Some(self.housekeeping), self.dark_deadline()]
             .into_iter()
             .flatten()
             .map(|at| at.since(now))
@@ -83,6 +91,7 @@ impl Engine {
         if !self.links.is_empty() {
             self.tell_changed_addresses(now);
         }
+        self.dark_tick(now);
         // Each friend once: what is due again at once waits for the next turn, after links and hosts had theirs.
         let due: Vec<(Timestamp, i64)> = self.timers.range(..=(now, i64::MAX)).copied().collect();
         for (at, row) in due {
@@ -105,7 +114,7 @@ impl Engine {
 
     /// Notes when the friend's machines want to hear of the time next.
     pub(super) fn set_timer(&mut self, row: i64) {
-        let now = self.now();
+        let (now, stood_down) = (self.now(), self.stood_down());
         let Some(friend) = self.friends.get_mut(&row) else { return };
         let talk = match &friend.talk {
             Some(talk) => talk.machine.deadline(),
@@ -113,7 +122,7 @@ impl Engine {
         };
         let renew = friend.link.as_ref().filter(|l| l.facts.dialled).map(|l| l.since.after(LINK_AGE));
         // While a dial is under way there is nothing to dial.
-        let can_dial = friend.dial.is_none() && !self.sockets.is_empty();
+        let can_dial = friend.dial.is_none() && !self.sockets.is_empty() && !stood_down;
         let dial = [friend.dialer.deadline(), renew].into_iter().flatten().min().filter(|_| can_dial);
         let at = [talk, dial].into_iter().flatten().min();
         if friend.timer != at {
@@ -147,6 +156,9 @@ impl Engine {
             }
         }
         self.housekeeping = next;
+        if self.watch.confirmed() {
+            self.expire_keys(now);
+        }
         if self.retention <= now {
             self.retention = now.after(RETENTION);
             if self.watch.confirmed() {

@@ -86,7 +86,8 @@ impl Node {
     }
 
     /// Allows or forbids links with a friend. While forbidden, its door is closed, it learns no address of ours, and
-    /// messages wait. [`ErrorKind::NotAFriend`] for strangers.
+    /// messages go by envelope at once, or wait where there is no Whisper. Once both allow it, each tells the other by
+    /// envelope where it is, and links come up by themselves. [`ErrorKind::NotAFriend`] for strangers.
     pub async fn friend_set_direct(&self, person: PersonId, direct: bool) -> Result<()> {
         self.ask(move |engine, reply| engine.friend_set_direct(person, direct, reply)).await
     }

@@ -95,7 +95,8 @@ impl std::fmt::Debug for InviteInfo {
 pub struct RedeemOptions {
     /// Shown to the inviter with the request; at most 256 bytes.
     pub greeting: Option<String>,
-    /// Where the inviter can be reached, tried before what the invite says. Needed when it names no address.
+    /// Where the inviter can be reached, tried before what the invite says. Needed when it names no address and there
+    /// is no Whisper.
     pub addresses: Vec<SocketAddr>,
 }
 
@@ -122,8 +123,11 @@ impl Node {
     /// time is over; either ends in an event. Messages to the person may be sent at once and wait.
     ///
     /// Errors: a text that is no invite, is damaged or newer than this version; our own invite; one whose time is
-    /// over ([`ErrorKind::Expired`](crate::ErrorKind::Expired)); one without an address when none is given
-    /// ([`ErrorKind::NoWay`](crate::ErrorKind::NoWay)).
+    /// over ([`ErrorKind::Expired`](crate::ErrorKind::Expired)); one without an address when none is given and there is
+    /// no Whisper peer to ask through ([`ErrorKind::NoWay`](crate::ErrorKind::NoWay)).
+    ///
+    /// With Whisper an invite without addresses, or whose addresses do not answer for
+    /// [`fallback`](crate::Config::fallback), goes as a request as well.
     pub async fn invite_redeem(&self, text: &str, options: RedeemOptions) -> Result<PersonId> {
         let text = zeroize::Zeroizing::new(text.to_owned());
         self.ask(move |engine, reply| engine.invite_redeem(&text, options, reply)).await

@@ -82,8 +82,8 @@ impl Node {
     /// Sends a message of at most 60 000 bytes to a friend, or a friend-to-be. Returns once it is on disk; from then
     /// on it ends in one `delivery` event.
     ///
-    /// [`ErrorKind::NotAFriend`], [`ErrorKind::TooLarge`], [`ErrorKind::QueueFull`] (nothing was taken: wait for
-    /// deliveries), [`ErrorKind::AlreadyExists`] when the id belongs to another message.
+    /// [`ErrorKind::NotAFriend`], [`ErrorKind::TooLarge`], [`ErrorKind::PowTooDear`] (to a friend who is not direct),
+    /// [`ErrorKind::QueueFull`] (nothing was taken: wait for deliveries), [`ErrorKind::AlreadyExists`] when the id belongs to another message.
     pub async fn send(
         &self,
         person: PersonId,
@@ -107,7 +107,7 @@ impl Node {
         };
         message.check()?;
         let expires = options.ttl.map(|ttl| now.after(ttl));
-        let outgoing = Outgoing { message, lane: options.lane, expires, position: None };
+        let outgoing = Outgoing { message, lane: options.lane, expires, position: None, copied: None };
         let chosen = options.id.is_some();
         let store = self.running()?.store;
         self.ask(move |engine, reply| {

@@ -20,6 +20,18 @@ pub struct RequestInfo {
 }
 
 impl Node {
+    /// Asks a person of whom only the identity is known to be a friend. Goes through Whisper, again and again for 14
+    /// days, also after a restart; ends in a `friend` event: added, or no answer. They are a friend-to-be at once:
+    /// messages may be sent and wait. If they have asked us already, this accepts it.
+    ///
+    /// [`ErrorKind::NoWay`](crate::ErrorKind::NoWay) without a Whisper peer or archive;
+    /// [`ErrorKind::AlreadyExists`](crate::ErrorKind::AlreadyExists) while a request to them is out;
+    /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) for a greeting of more than 256 bytes;
+    /// [`ErrorKind::Blocked`](crate::ErrorKind::Blocked) if we blocked them.
+    pub async fn request_send(&self, person: PersonId, greeting: Option<String>) -> Result<()> {
+        self.ask(move |engine, reply| engine.request_send(person, greeting, reply)).await
+    }
+
     /// Requests that wait, the oldest first, after that of `after` (none: from the start), at most `limit`.
     pub async fn request_list(&self, after: Option<PersonId>, limit: usize) -> Result<Vec<RequestInfo>> {
         let limit = limit.min(LONGEST_PAGE);
@@ -41,8 +53,9 @@ impl Node {
         })
     }
 
-    /// Says yes: the person is a friend from now on, and hears of it when it knocks again.
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) without a request.
+    /// Says yes: the person is a friend from now on, and hears of it when it knocks again, or by envelope.
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) without a request;
+    /// [`ErrorKind::NoWay`](crate::ErrorKind::NoWay) if the answer must go through Whisper and there is no peer.
     pub async fn request_accept(&self, person: PersonId) -> Result<()> {
         self.ask(move |engine, reply| engine.request_accept(person, reply)).await
     }

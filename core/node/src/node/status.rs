@@ -4,6 +4,7 @@ use super::{Node, State};
 use crate::queue::not_in_callback;
 use std::net::SocketAddr;
 use subrosa_proto::Result;
+use subrosa_proto::friends::standing::Role as StoreRole;
 use subrosa_proto::identity::PersonId;
 
 /// How a node stands.
@@ -28,8 +29,18 @@ pub struct Status {
     pub queued_bytes: u64,
     /// Messages from friends that the host has not acked.
     pub unacked_messages: u64,
+    /// The node ports that are bound, for peers in Whisper; none while it is off.
+    pub node_addresses: Vec<SocketAddr>,
+    /// The names of their keys (`subrosanode1...`).
+    pub node_ids: Vec<String>,
+    /// Peers that exchange envelopes with us.
+    pub peers: u64,
+    /// Archives that are asked.
+    pub archives: u64,
     /// Whether a friend confirmed the wall clock since it last jumped.
     pub clock_confirmed: bool,
+    /// What this store is to its copies, as far as friends have met them.
+    pub store: StoreRole,
 }
 
 impl Node {
@@ -43,6 +54,11 @@ impl Node {
             return Ok(status);
         }
         status.addresses = self.0.board.addresses();
+        let whisper = self.running()?.whisper;
+        let (ports, nodes) = whisper.ports();
+        let (peers, archives) = whisper.reach();
+        (status.node_addresses, status.node_ids) = (ports, nodes.iter().map(ToString::to_string).collect());
+        (status.peers, status.archives) = (peers as u64, archives as u64);
         self.ask(move |engine, reply| {
             engine.describe(&mut status);
             let _ = reply.send(Ok(status));
@@ -55,6 +71,7 @@ impl Node {
     /// this, since the system tells only them. [`ErrorKind::Network`](crate::ErrorKind::Network) when no address can
     /// be bound at the moment; the node goes on trying.
     pub async fn network_changed(&self) -> Result<()> {
+        self.running()?.whisper.change(|wanted| wanted.network = true);
         self.ask(|engine, reply| drop(reply.send(engine.network_changed()))).await
     }
 

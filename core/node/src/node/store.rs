@@ -1,8 +1,9 @@
-//! The store as a whole: another key, and the end of it.
+//! The store as a whole: another key, which of two copies goes on, and the end of it.
 
 use super::{Node, State, closed};
 use crate::queue::not_in_callback;
 use subrosa_proto::Result;
+use subrosa_proto::friends::standing::Decision as StoreDecision;
 use subrosa_store::{Store, StoreKey};
 
 impl Node {
@@ -19,6 +20,18 @@ impl Node {
             Ok(())
         })
         .await
+    }
+
+    /// Decides about a store of which friends met another copy ([`EventKind::OwnStore`](crate::EventKind::OwnStore)).
+    /// [`StoreDecision::GoOn`]: this one is the one. It sends what waits, under new numbers, and friends prefer it to
+    /// every copy they met; the other copies are held as soon as they hear of it. [`StoreDecision::StandDown`]: another
+    /// one is. This one sends nothing, meets no friend and takes no message to send, until it is told to go on; wipe
+    /// it when nothing in it is needed.
+    ///
+    /// Returns after the commit. [`ErrorKind::WrongState`](crate::ErrorKind::WrongState) when there is nothing to
+    /// decide.
+    pub async fn store_decide(&self, decision: StoreDecision) -> Result<()> {
+        self.ask(move |engine, reply| engine.store_decide(decision, reply)).await
     }
 
     /// Ends the node and removes its store for good: the keys in it are overwritten and its files deleted. Friends

@@ -18,7 +18,7 @@ fn an_invite_makes_friends_and_a_message_arrives_once() {
     // A message to a friend-to-be is taken at once.
     let early = b.send(&a, "before we are friends");
     a.until(|kind| match kind {
-        EventKind::Request { person, greeting, label } => {
+        EventKind::Request { person, greeting, label, .. } => {
             assert_eq!((greeting.as_str(), label.as_deref()), ("it is me", Some("bea")));
             Some(*person)
         }

@@ -109,6 +109,12 @@ impl Host {
         self.start();
     }
 
+    /// Ends the node and opens it again, set up otherwise.
+    pub fn restart_with(&mut self, change: impl FnOnce(&mut Config)) {
+        self.stop();
+        self.start_with(change);
+    }
+
     /// Where the node listens.
     pub fn address(&self) -> std::net::SocketAddr {
         self.port

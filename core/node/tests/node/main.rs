@@ -8,9 +8,16 @@
     reason = "a test says what is wrong by panicking"
 )]
 
+mod archives;
+mod dark;
+mod dark_faults;
+mod dark_requests;
 mod faults;
 mod friends;
 mod host;
 mod invites;
 mod lifecycle;
 mod messages;
+mod relay;
+mod restore;
+mod whisper;

@@ -20,6 +20,12 @@
 //! - nothing is transmitted on a link before the friend's opening receipts came, so that two stores that disagree
 //!   about the past (a restored backup, a clone) find out first and start a new epoch.
 //!
+//! A friend that no link reaches gets copies in envelopes ([`Input::Dark`]): the outbox goes out as [`Change::Copy`], in
+//! the transaction that marks it as copied, and what comes in goes through [`Input::Copy`]. Envelopes come in any
+//! order, late, twice or never, and no opening receipts go before them, so two more rules hold for them:
+//! - a message that was copied ends only when the friend names its id, never by a watermark;
+//! - when a link opens while such messages are left, they are numbered anew for it; their ids collapse at the friend.
+//!
 //! When a commit fails, the owner drops the machine and makes a new one from the store: nothing in here is worth
 //! more than what is on disk.
 
@@ -32,13 +38,13 @@ mod tests;
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::friends::frame::Frame;
-use crate::friends::message::{Epoch, Lane, MAX_BODY, MessageId, Position, Refusal};
+use crate::friends::message::{Epoch, Lane, MAX_BODY, MessageId, Position, Refusal, Way};
 use crate::time::Timestamp;
 use crate::wire::Bytes;
-use change::{Batch, Loaded, Outcome, Outgoing, Query, Saved};
+use change::{Batch, Change, Loaded, Outcome, Outgoing, Query, Saved};
 use inbox::Inbox;
 use outbox::Outbox;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// Limits and times of a conversation.
@@ -70,6 +76,24 @@ pub struct Config {
     pub retransmit: (Duration, Duration),
     /// Longest wait for the friend's opening receipts.
     pub opening: Duration,
+    /// So long there is no open link before messages are copied into envelopes; without wait if the friend is not
+    /// direct.
+    pub fallback: Duration,
+    /// Most messages copied and not receipted. No more than a friend holds above its watermarks, since archives answer
+    /// in any order.
+    pub copy_messages: usize,
+    /// Most bytes copied and not receipted.
+    pub copy_bytes: u64,
+    /// How long an envelope copy lives; shorter where the host's own time to live ends before.
+    pub copy_ttl: Duration,
+    /// A copy is made anew when it ends within this time (a quarter of `copy_ttl` at most).
+    pub copy_slack: Duration,
+    /// Without a link a receipt leaves so long after the last message, or after `receipt_after` messages.
+    pub receipt_wait: Duration,
+    /// What was receipted before is receipted again by envelope at most so often.
+    pub receipt_again: Duration,
+    /// Archives are asked again for what was not kept at most so often.
+    pub ask_again: Duration,
 }
 
 impl Default for Config {
@@ -88,12 +112,38 @@ impl Default for Config {
             receipt_after: 32,
             retransmit: (Duration::from_secs(10), Duration::from_secs(300)),
             opening: Duration::from_secs(20),
+            fallback: Duration::from_secs(20),
+            copy_messages: 512,
+            copy_bytes: 4 << 20,
+            copy_ttl: Duration::from_secs(14 * 24 * 3_600),
+            copy_slack: Duration::from_secs(3_600),
+            receipt_wait: Duration::from_secs(30),
+            receipt_again: Duration::from_secs(3_600),
+            ask_again: Duration::from_secs(600),
         }
     }
 }
 
 /// Names one link to the owner. Never reused within a run.
 pub type LinkId = u64;
+
+/// What copies in envelopes may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dark {
+    /// Most bytes of frames in one copy: the encoded frames and 4 bytes for each.
+    pub largest: usize,
+    /// Most work for one copy, in bytes of frames times seconds of life ([`u64::MAX`] where a grant waives it).
+    pub work: u64,
+}
+
+/// Why a message cannot be copied and waits for a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waits {
+    /// It does not fit one envelope.
+    TooLarge,
+    /// It would cost more work than the host allows, or there is no key to seal it for now.
+    TooDear,
+}
 
 /// What happens to a conversation.
 #[derive(Clone, Debug)]
@@ -116,6 +166,27 @@ pub enum Input {
     Frame(LinkId, Frame),
     /// The batch of this number was committed; one outcome for each of its changes.
     Committed(u64, Vec<Outcome>),
+    /// Whether the friend and we may have links at all (`true` until said otherwise).
+    Direct(bool),
+    /// What copies may be made now, if any: the friend's keys are known, and the host allows it. Said again when the
+    /// bounds change, or when keys came after [`Outcome::NotCopied`].
+    Dark(Option<Dark>),
+    /// A copy came and was opened.
+    Copy {
+        /// What it says.
+        frames: Vec<Frame>,
+        /// The number of our key that opened it.
+        key: u64,
+        /// When its envelope was sent.
+        sent: Timestamp,
+    },
+    /// An envelope came that should be a copy and whose key is gone: it was read before, or the friend's store was
+    /// restored and takes keys twice.
+    StaleCopy,
+    /// The friend cannot open what we sealed: it lost its device or its keys.
+    CopiesLost,
+    /// The answer to [`Output::AskAgain`]: all that the archives gave has been handed in.
+    AskedAgain,
     /// The answer to the last [`Output::Load`].
     Loaded(Loaded),
     /// Whether the host's inbox is full.
@@ -123,6 +194,11 @@ pub enum Input {
     /// The friend knows a run of our store that we do not remember: our store is an older copy of itself, or there are
     /// two of it. Numbers we give may have been given before; from now on they are given anew.
     OlderStore,
+    /// Our store is one of two, or was restored, and its host has not decided yet whether it is the one that goes on
+    /// (`true`): nothing of the outbox is numbered, transmitted or copied. What the friend sends is taken and
+    /// receipted, receipts are heard, and `send`, `cancel` and times to live work. `false` goes on with the outbox.
+    /// A machine begins unheld: the owner says so right after [`Conversation::new`] if it is not.
+    Held(bool),
     /// Whether the wall clock is confirmed, so that times to live may end messages.
     ClockTrusted(bool),
     /// A deadline came.
@@ -164,6 +240,18 @@ pub enum Output {
         /// Ours (`true`) or the friend's.
         own: bool,
     },
+    /// The message cannot be copied; it and its lane wait for a link. Told once for each message, while no link opens.
+    Waiting {
+        /// Its lane.
+        lane: Lane,
+        /// The message.
+        id: MessageId,
+        /// Why.
+        why: Waits,
+    },
+    /// Copies that were sent since then could not be kept, and there is room again: ask archives for them, hand in what
+    /// they give, and answer [`Input::AskedAgain`].
+    AskAgain(Timestamp),
 }
 
 /// A snapshot for lists and debug screens.
@@ -199,8 +287,18 @@ enum After {
     Ended(u64),
     /// As `Ended`, for its time to live.
     Expired(MessageId, u64),
-    Received(Position, MessageId),
+    Received(Position, MessageId, Way),
     Settled(Position),
+    Copied(Copied),
+    /// Receipts of these lanes.
+    Receipted(BTreeSet<inbox::Key>),
+}
+
+/// What a copy carries of the outbox.
+#[derive(Debug)]
+struct Copied {
+    epoch: Epoch,
+    places: Vec<(Lane, u64)>,
 }
 
 /// One conversation. See the module.
@@ -213,6 +311,10 @@ pub struct Conversation {
     opening_after: Option<u64>,
     next_batch: u64,
     pending: VecDeque<(u64, Vec<After>)>,
+    dark: Option<Dark>,
+    direct: bool,
+    /// Since when no link was open.
+    unlinked: Timestamp,
     now: Timestamp,
     entropy: Box<dyn Entropy>,
 }
@@ -222,8 +324,20 @@ impl Conversation {
     pub fn new(config: Config, saved: Saved, entropy: Box<dyn Entropy>, now: Timestamp) -> Conversation {
         let out = Outbox::new(&saved);
         let inn = Inbox::new(saved);
-        let (next_batch, pending) = (0, VecDeque::new());
-        Conversation { config, out, inn, link: None, opening_after: None, next_batch, pending, now, entropy }
+        Conversation {
+            config,
+            out,
+            inn,
+            link: None,
+            opening_after: None,
+            next_batch: 0,
+            pending: VecDeque::new(),
+            dark: None,
+            direct: true,
+            unlinked: now,
+            now,
+            entropy,
+        }
     }
 
     /// Whether [`Input::Send`] with this message may follow: [`ErrorKind::TooLarge`], [`ErrorKind::QueueFull`] or
@@ -254,6 +368,7 @@ impl Conversation {
             // The clock was set back. Timers count from now on, and wait no longer than they would have.
             self.out.clock_set_back(now, &self.config);
             self.inn.clock_set_back(now, &self.config);
+            self.unlinked = self.unlinked.min(now);
         }
         self.now = now;
         match input {
@@ -265,13 +380,14 @@ impl Conversation {
             }
             Input::Cancel(id, cost) => {
                 self.out.cancelling(id);
-                self.commit(vec![(change::Change::Cancel(id), After::Cancelled(id, cost))], out);
+                self.commit(vec![(Change::Cancel(id), After::Cancelled(id, cost))], out);
             }
             Input::Retry(lane) => self.restart(lane, false, out),
             Input::Skip(lane) => self.restart(lane, true, out),
             Input::LinkUp(link) => self.link_up(link, out),
             Input::LinkDown(link) => {
                 if self.link == Some(link) {
+                    self.link_lost();
                     self.link = None;
                     self.opening_after = None;
                     self.out.link_down();
@@ -294,18 +410,28 @@ impl Conversation {
                 }
             }
             Input::OlderStore => self.older_store(out),
+            Input::Direct(direct) => self.direct = direct,
+            Input::Dark(dark) => self.set_dark(dark),
+            Input::Copy { frames, key, sent } => self.copy(frames, key, sent, out),
+            Input::StaleCopy => self.stale_copy(),
+            Input::CopiesLost => self.copies_lost(out),
+            Input::AskedAgain => self.asked_again(out),
+            Input::Held(held) => self.out.set_held(held),
             Input::ClockTrusted(trusted) => self.out.clock_trusted = trusted,
             Input::Tick => {}
         }
+        self.settle_mode();
         self.run_timers(out);
         self.fill_window(out);
+        self.save_receipts(out);
     }
 
     /// When to call [`Conversation::handle`] with [`Input::Tick`] at the latest.
     pub fn deadline(&self) -> Option<Timestamp> {
         // A receipt that has no way to go yet would come due again and again.
         let receipt = self.inn.deadline().filter(|_| self.receipt_link().is_some());
-        [self.out.deadline(&self.config, self.link.is_some()), receipt].into_iter().flatten().min()
+        let link = self.out.deadline(&self.config, self.link.is_some());
+        [link, receipt, self.mode_deadline(), self.copy_deadline()].into_iter().flatten().min()
     }
 
     /// How things stand.
@@ -324,7 +450,15 @@ impl Conversation {
         self.inn.positions(limit)
     }
 
+    fn link_lost(&mut self) {
+        if self.out.open {
+            self.unlinked = self.now;
+        }
+        self.inn.by_copy.link_down();
+    }
+
     fn link_up(&mut self, link: LinkId, out: &mut Vec<Output>) {
+        self.link_lost();
         self.link = Some(link);
         self.out.link_up(self.now);
         self.inn.link_up();
@@ -339,6 +473,7 @@ impl Conversation {
         for receipt in self.inn.opening() {
             out.push(Output::Transmit { link, frame: Frame::Receipt(receipt), urgent: true });
         }
+        self.inn.by_copy.link_up(self.now, &self.config);
         if self.inn.full {
             out.push(Output::Transmit { link, frame: Frame::Full(true), urgent: true });
         }
@@ -351,22 +486,32 @@ impl Conversation {
 
     fn frame(&mut self, link: LinkId, frame: Frame, out: &mut Vec<Output>) {
         match frame {
-            Frame::Message { position, message, .. } => self.message(position, message, out),
-            Frame::Void(position) => self.void(position, out),
+            Frame::Message { position, message, .. } => {
+                let mut steps = Vec::with_capacity(3);
+                self.message(position, message, Way::Link, &mut steps, out);
+                self.commit(steps, out);
+            }
+            Frame::Void(position) => {
+                let mut steps = Vec::with_capacity(2);
+                self.void(position, Way::Link, &mut steps, out);
+                self.commit(steps, out);
+            }
             Frame::Receipt(receipt) => self.receipt(&receipt, out),
             Frame::Refuse { position, id, why } => self.refused(position, id, why, out),
             Frame::Conflict(position) => self.conflict(position, out),
             Frame::Transient(body) => out.push(Output::Transient(body)),
             Frame::Full(full) => self.out.friend_full(full, self.now, &self.config),
-            // Addresses are the owner's business; it looks at them before it hands frames in here.
-            Frame::Addresses(_) => {}
+            // Ids are named in copies, where watermarks say too little.
+            Frame::Kept(_) => {}
+            // These are the owner's business; it looks at them before it hands frames in here.
+            Frame::Addresses(_) | Frame::Keys(_) => {}
         }
         if self.out.misbehaved() {
             out.push(Output::Close(link, "the friend reports more conflicts than there can be"));
         }
     }
 
-    fn commit(&mut self, steps: Vec<(change::Change, After)>, out: &mut Vec<Output>) {
+    fn commit(&mut self, steps: Vec<(Change, After)>, out: &mut Vec<Output>) {
         if steps.is_empty() {
             return;
         }
@@ -399,6 +544,7 @@ impl Conversation {
                 After::Cancelled(id, cost) => {
                     if *outcome == Outcome::Done {
                         self.out.left_queue(cost);
+                        self.out.left(id);
                         events = true;
                     }
                     out.push(Output::Cancelled(id, *outcome));
@@ -415,7 +561,9 @@ impl Conversation {
                         events = true;
                     }
                 }
-                After::Received(position, id) => self.kept(position, id, *outcome, out),
+                After::Received(position, id, way) => self.kept(position, id, way, *outcome, out),
+                After::Copied(copied) => self.copied(&copied, *outcome, out),
+                After::Receipted(lanes) => self.receipted(&lanes, *outcome),
                 After::Settled(next) => {
                     self.inn.settled(next, self.now, &self.config);
                     events = true;
@@ -445,6 +593,7 @@ impl Conversation {
 
     fn run_timers(&mut self, out: &mut Vec<Output>) {
         self.run_out_timers(out);
+        self.run_copy_timers(out);
         if let Some(link) = self.receipt_link() {
             for receipt in self.inn.receipts(self.now) {
                 out.push(Output::Transmit { link, frame: Frame::Receipt(receipt), urgent: true });

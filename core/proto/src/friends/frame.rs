@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::friends::message::{Epoch, Lane, Message, MessageId, Position, Refusal};
+use crate::friends::onetime::KeyNews;
 use crate::identity::PersonId;
 use crate::time::Timestamp;
 use crate::wire::{self, Bytes, Record};
@@ -13,6 +14,9 @@ use minicbor::{Decode, Encode};
 pub const MAX_RECEIPT_LANES: usize = 256;
 /// Most ranges of messages above the watermark in one lane of a receipt.
 pub const MAX_RECEIPT_RANGES: usize = 32;
+
+/// Most ids in one [`Frame::Kept`].
+pub const MAX_KEPT: usize = 256;
 
 /// One thing said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +51,10 @@ pub enum Frame {
     Full(bool),
     /// Where the speaker can be reached from now on.
     Addresses(Addresses),
+    /// Messages that were shown to the speaker's host, by id: how copies are receipted.
+    Kept(Vec<MessageId>),
+    /// Keys for envelope copies. Whoever does not know of them does without copies.
+    Keys(KeyNews),
 }
 
 /// What was committed, lane by lane. Cumulative: a later receipt says all that an earlier one said.
@@ -186,6 +194,13 @@ struct AddressesRecord {
     observed: Option<String>,
 }
 
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct KeptRecord {
+    #[n(0)]
+    ids: Vec<ByteArray<16>>,
+}
+
 macro_rules! records {
     ($($t:ty, $name:literal, $keys:expr;)*) => {
         $(impl Record for $t {
@@ -201,6 +216,7 @@ records! {
     TransientRecord, "transient", &[0];
     FullRecord, "full", &[0];
     AddressesRecord, "addresses", &[0, 1, 2, 3];
+    KeptRecord, "kept", &[0];
 }
 
 const MESSAGE: u8 = 0;
@@ -211,6 +227,8 @@ const CONFLICT: u8 = 4;
 const TRANSIENT: u8 = 5;
 const FULL: u8 = 6;
 const ADDRESSES: u8 = 7;
+const KEPT: u8 = 9;
+const KEYS: u8 = 64;
 
 impl Frame {
     /// The bytes of the frame.
@@ -258,6 +276,8 @@ impl Frame {
                 };
                 tagged(ADDRESSES, &record)
             }
+            Frame::Kept(ids) => tagged(KEPT, &KeptRecord { ids: ids.iter().map(|id| id.0.into()).collect() }),
+            Frame::Keys(news) => [&[KEYS], news.encode().as_slice()].concat(),
         }
     }
 
@@ -282,6 +302,8 @@ impl Frame {
             TRANSIENT => Frame::Transient(wire::decode::<TransientRecord>(rest)?.body),
             FULL => Frame::Full(wire::decode::<FullRecord>(rest)?.full),
             ADDRESSES => read_addresses(&wire::decode(rest)?)?,
+            KEPT => read_kept(&wire::decode(rest)?)?,
+            KEYS => Frame::Keys(KeyNews::decode(rest)?),
             unknown if u64::from(unknown) < wire::CRITICAL => {
                 return Err(Error::damaged(format!(
                     "frame kind {unknown} must be understood and is not known to this version"
@@ -352,6 +374,13 @@ fn read_receipt(r: ReceiptRecord) -> Result<Receipt> {
         lanes.push(LaneReceipt { next, held: l.held });
     }
     Ok(Receipt { opening: r.opening, more: r.more, lanes })
+}
+
+fn read_kept(r: &KeptRecord) -> Result<Frame> {
+    if r.ids.len() > MAX_KEPT {
+        return Err(Error::damaged(format!("a receipt of {} ids", r.ids.len())));
+    }
+    Ok(Frame::Kept(r.ids.iter().map(|id| MessageId(**id)).collect()))
 }
 
 fn read_addresses(r: &AddressesRecord) -> Result<Frame> {

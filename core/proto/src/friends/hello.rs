@@ -46,6 +46,7 @@ pub const ANSWER_DECLINED: u8 = 2;
 /// | 64 | greeting | text, may be absent |
 /// | 65 | answer to an invite | number, may be absent |
 /// | 66 | addresses | array of `ip (4 or 16 bytes) followed by port (2 bytes, big endian)`, absent when empty |
+/// | 67 | claim of the sender's store | number, absent when 0 |
 #[derive(Clone, PartialEq, Eq)]
 pub struct Hello {
     /// Random, drawn at each opening of the sender's store.
@@ -72,6 +73,9 @@ pub struct Hello {
     pub answer: Option<u8>,
     /// Where the sender can be reached; at most [`MAX_HELLO_ADDRESSES`].
     pub addresses: Vec<SocketAddr>,
+    /// Of several copies of the sender's store the one with the highest number is the one to talk to
+    /// ([`Claim`](super::standing::Claim)). 0 as long as there was only one.
+    pub claim: u64,
 }
 
 impl Hello {
@@ -90,6 +94,7 @@ impl Hello {
             greeting: None,
             answer: None,
             addresses: Vec::new(),
+            claim: 0,
         }
     }
 
@@ -168,11 +173,13 @@ struct HelloRecord {
     answer: Option<u8>,
     #[n(66)]
     addresses: Option<Vec<AddressItem>>,
+    #[n(67)]
+    claim: Option<u64>,
 }
 
 impl Record for HelloRecord {
     const NAME: &'static str = "hello";
-    const KEYS: &'static [u64] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 64, 65, 66];
+    const KEYS: &'static [u64] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 64, 65, 66, 67];
 }
 
 impl HelloRecord {
@@ -198,6 +205,7 @@ impl From<&Hello> for HelloRecord {
             greeting: hello.greeting.clone(),
             answer: hello.answer,
             addresses: non_empty(hello.addresses.iter().copied().map(AddressItem).collect()),
+            claim: Some(hello.claim).filter(|claim| *claim > 0),
         }
     }
 }
@@ -220,6 +228,7 @@ impl TryFrom<HelloRecord> for Hello {
             greeting: record.greeting,
             answer: record.answer,
             addresses: record.addresses.unwrap_or_default().into_iter().map(|a| a.0).collect(),
+            claim: record.claim.unwrap_or_default(),
         })
     }
 }
@@ -302,6 +311,7 @@ mod tests {
             greeting: Some("g".repeat(MAX_GREETING)),
             answer: Some(ANSWER_WAITING),
             addresses: vec!["127.0.0.1:9".parse().unwrap(), "[::1]:10".parse().unwrap()],
+            claim: 11,
         }
     }
 
@@ -321,7 +331,7 @@ mod tests {
         hello.greeting = Some("hi".into());
         let hex = data_encoding::HEXLOWER.encode(&hello.encode().unwrap());
         let expected = [
-            "ac",
+            "ad",
             "005001010101010101010101010101010101",
             "015002020202020202020202020202020202",
             "0203",
@@ -336,6 +346,7 @@ mod tests {
             "18428246",
             "7f0000010009",
             "5200000000000000000000000000000001000a",
+            "18430b",
         ];
         assert_eq!(hex, expected.concat());
         let least = Hello::new([0; 16], Timestamp::ZERO);

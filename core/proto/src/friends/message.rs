@@ -176,6 +176,34 @@ impl Refusal {
     }
 }
 
+/// How a message came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// On a link.
+    #[default]
+    Link,
+    /// In an envelope.
+    Envelope,
+}
+
+impl Way {
+    /// The number in the store.
+    pub const fn code(self) -> u8 {
+        match self {
+            Way::Link => 0,
+            Way::Envelope => 1,
+        }
+    }
+
+    /// The way with this number; what is not known is a link.
+    pub const fn from_code(code: u8) -> Way {
+        match code {
+            1 => Way::Envelope,
+            _ => Way::Link,
+        }
+    }
+}
+
 /// How a message that was sent came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {

@@ -6,8 +6,10 @@ use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use bech32::primitives::decode::UncheckedHrpstring;
 use bech32::{Bech32m, Hrp};
-use secp256k1::{Message, PublicKey, SecretKey, ecdsa};
+use secp256k1::ecdsa::{RecoverableSignature, RecoveryId};
+use secp256k1::{Message, PublicKey, SecretKey, ecdh, ecdsa};
 use std::fmt;
+use zeroize::Zeroizing;
 
 /// What the text form starts with, before the separator `1`.
 const PREFIX: &str = "subrosa";
@@ -33,6 +35,40 @@ impl PersonId {
         PublicKey::from_byte_array_compressed(bytes)
             .map_err(|_| Error::invalid("these 33 bytes are no secp256k1 public key"))?;
         Ok(PersonId(bytes))
+    }
+
+    /// From exactly 65 bytes: 4, then both coordinates of a point of the curve, as Ethereum writes keys
+    /// ([`ErrorKind::InvalidArgument`] otherwise).
+    pub fn from_uncompressed(bytes: &[u8]) -> Result<PersonId> {
+        let bytes: [u8; 65] = bytes.try_into().map_err(|_| {
+            Error::invalid(format!("an uncompressed public key is 65 bytes, not {}", bytes.len()))
+        })?;
+        // The library also takes the hybrid form, which nobody writes.
+        match PublicKey::from_byte_array_uncompressed(bytes) {
+            Ok(key) if bytes.first() == Some(&4) => Ok(PersonId(key.serialize())),
+            _ => Err(Error::invalid("these 65 bytes are no uncompressed secp256k1 public key")),
+        }
+    }
+
+    /// The 65 bytes that [`PersonId::from_uncompressed`] reads.
+    pub fn uncompressed(&self) -> [u8; 65] {
+        // Always a point: checked when it was made.
+        PublicKey::from_byte_array_compressed(self.0).map_or([0; 65], |key| key.serialize_uncompressed())
+    }
+
+    /// Who signed `digest`, by a signature that Ethereum's way of signing made ([`Identity::sign_recoverable`]). `v` is
+    /// 0 or 1, or 27 or 28, which means the same; a high S is taken. None if no key could have made it. Anyone can make
+    /// a signature that gives some key: it proves nothing unless the key is one that is expected.
+    pub fn recover(digest: [u8; 32], signature: &[u8; 65]) -> Option<PersonId> {
+        let (v, compact) = signature.split_last()?;
+        let id = match v {
+            0 | 27 => RecoveryId::Zero,
+            1 | 28 => RecoveryId::One,
+            _ => return None,
+        };
+        let signature = RecoverableSignature::from_compact(compact, id).ok()?;
+        let key = signature.recover_ecdsa(Message::from_digest(digest)).ok()?;
+        Some(PersonId(key.serialize()))
     }
 
     /// The 33 bytes.
@@ -174,6 +210,32 @@ impl Identity {
             // The secret was checked when the identity was made; no signature verifies as these bytes.
             Err(_) => [0; 64],
         }
+    }
+}
+
+impl Identity {
+    /// What both sides can compute, each from its own secret key and the other's public one (ECDH): the x coordinate,
+    /// 32 bytes big-endian. Not a key before it went through a derivation.
+    pub fn agree(&self, with: &PersonId) -> Result<Secret32> {
+        let scalar = Scalar::of(&self.secret)?;
+        let point = PublicKey::from_byte_array_compressed(with.0)
+            .map_err(|_| Error::invalid("these 33 bytes are no secp256k1 public key"))?;
+        let both = Zeroizing::new(ecdh::shared_secret_point(&point, &scalar.0));
+        Secret32::from_slice(both.get(..32).unwrap_or_default())
+    }
+
+    /// ECDSA over `digest` in Ethereum's form: r and s, 32 bytes each, low S, then `v`: 0 or 1. The nonce is that of
+    /// RFC 6979. Only for what Whisper and RLPx sign, whose digests others choose too: everything of ours is signed
+    /// in a domain ([`Identity::sign`]).
+    pub fn sign_recoverable(&self, digest: [u8; 32]) -> Result<[u8; 65]> {
+        let scalar = Scalar::of(&self.secret)?;
+        let signature = RecoverableSignature::sign_ecdsa_recoverable(Message::from_digest(digest), &scalar.0);
+        let (id, compact) = signature.serialize_compact();
+        let mut out = [0; 65];
+        for (out, byte) in out.iter_mut().zip(compact.into_iter().chain([id.to_u8()])) {
+            *out = byte;
+        }
+        Ok(out)
     }
 }
 

@@ -1,7 +1,8 @@
-//! Known answers and hostile input for keys, certificates, invites, pair secrets and the door. The vectors are in
+//! Known answers and hostile input for keys, certificates, invites, pair secrets, the door, copies and requests. The vectors are in
 //! `tests/vectors`; `docs/keys.md` explains them.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is a test from end to end")]
 
+mod dark;
 mod formats;
 mod hostile;
 mod published;

@@ -1,17 +1,22 @@
 //! Applies a batch: one function per change. What many changes move on, lanes and counts, is kept in memory and
 //! written once per job, or once for all jobs of a chain that are committed together.
 
-use super::{Conversation, count, ensure, set_epoch};
+use super::{Conversation, Sealer, count, ensure, put};
 use crate::held;
+use crate::keys;
 use crate::lane::{self, InRow, OutRow};
 use crate::message::{self, Head, MessageState};
 use crate::outbox::{self, Queued};
+use crate::publication;
 use crate::seen::{self, Known};
 use crate::session::Tx;
 use crate::{event, outbox::cost};
 use std::collections::HashMap;
-use subrosa_proto::friends::conversation::change::{Change, LaneOut, Outcome, Outgoing, Stopped};
-use subrosa_proto::friends::message::{End, Epoch, Lane, Message, MessageId, Position, Refusal};
+use subrosa_proto::friends::conversation::change::{
+    Change, LaneOut, MOST_OWED, Outcome, Outgoing, Receipts, Stopped,
+};
+use subrosa_proto::friends::frame::Frame;
+use subrosa_proto::friends::message::{End, Epoch, Lane, Message, MessageId, Position, Refusal, Way};
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::{Error, Result};
 
@@ -26,6 +31,14 @@ struct Pending {
     look: [u8; 16],
     message: Message,
     received: Timestamp,
+    way: Way,
+}
+
+impl Pending {
+    fn head(&self) -> Head {
+        let p = self.position;
+        Head::new(&self.message, p.lane, self.received, Some(p)).by(self.way)
+    }
 }
 
 /// A conversation as it stands, remembered from one batch to the next.
@@ -33,6 +46,10 @@ struct Pending {
 pub(crate) struct Recent {
     row: i64,
     epoch: Option<Epoch>,
+    receipts: Receipts,
+    missed: Option<Timestamp>,
+    /// Whether one of the three is still to be written.
+    changed: bool,
     /// Lanes we send on that were touched, and whether that is still to be written.
     lanes_out: HashMap<Lane, (OutRow, bool)>,
     /// The friend's lanes that were touched, and whether that is still to be written.
@@ -46,6 +63,9 @@ pub(crate) struct Recent {
 impl Recent {
     /// Writes what is still to be written.
     pub(super) fn write(&mut self, tx: &Tx<'_>, friend: i64) -> Result<()> {
+        if std::mem::take(&mut self.changed) {
+            put(tx, self.row, friend, (self.epoch, &self.receipts, self.missed))?;
+        }
         for (row, changed) in self.lanes_out.values_mut() {
             if std::mem::take(changed) {
                 lane::put_out(tx, friend, row)?;
@@ -65,6 +85,9 @@ impl From<Conversation> for Recent {
         Recent {
             row: c.row,
             epoch: c.epoch,
+            receipts: c.receipts,
+            missed: c.missed,
+            changed: false,
             lanes_out: HashMap::new(),
             lanes_in: HashMap::new(),
             counts: [0; 4],
@@ -75,6 +98,7 @@ impl From<Conversation> for Recent {
 
 struct Applying<'t, 'c> {
     tx: &'t Tx<'c>,
+    sealer: &'t mut dyn Sealer,
     friend: i64,
     now: Timestamp,
     recent: Recent,
@@ -82,12 +106,18 @@ struct Applying<'t, 'c> {
     pending: Vec<Pending>,
 }
 
-pub(super) fn apply(tx: &Tx<'_>, friend: i64, batch: &[Change], now: Timestamp) -> Result<Vec<Outcome>> {
+pub(super) fn apply(
+    tx: &Tx<'_>,
+    friend: i64,
+    batch: &[Change],
+    now: Timestamp,
+    sealer: &mut dyn Sealer,
+) -> Result<Vec<Outcome>> {
     let recent = match tx.recall(friend) {
         Some(recent) => recent,
         None => ensure(tx, friend)?.into(),
     };
-    let mut applying = Applying { tx, friend, now, recent, pending: Vec::new() };
+    let mut applying = Applying { tx, sealer, friend, now, recent, pending: Vec::new() };
     let outcomes = batch.iter().map(|change| applying.change(change)).collect::<Result<_>>()?;
     applying.finish()?;
     Ok(outcomes)
@@ -105,11 +135,23 @@ impl Applying<'_, '_> {
             Change::Cancel(id) => self.cancel(*id),
             Change::Stop { lane, id, why } => self.stop(*lane, *id, *why),
             Change::Start(lane) => self.start(*lane),
-            Change::Receive { position, message, received, fresh } => {
-                self.receive(*position, message, *received, *fresh)
+            Change::Receive { position, message, received, fresh, way } => {
+                self.receive(*position, message, (*received, *way), *fresh)
             }
             Change::Watermark { next } => self.watermark(*next),
             Change::Retire { device, epoch } => self.retire(*device, *epoch),
+            Change::Copy { frames, until } => self.copy(frames, *until),
+            Change::KeyUsed(number) => self.key_used(*number),
+            Change::Owed(receipts) => self.owed(receipts),
+            Change::Missed(since) => {
+                self.recent.missed = *since;
+                self.recent.changed = true;
+                Ok(Outcome::Done)
+            }
+            Change::CopiesLost => {
+                outbox::lose_copies(self.tx, self.friend)?;
+                Ok(Outcome::Done)
+            }
         }
     }
 
@@ -145,15 +187,16 @@ impl Applying<'_, '_> {
     fn given(&mut self, lane: Lane, epoch: Epoch, seq: u64) -> Result<()> {
         if self.recent.epoch != Some(epoch) {
             self.recent.epoch = Some(epoch);
-            set_epoch(self.tx, self.recent.row, self.friend, Some(epoch))?;
+            self.recent.changed = true;
         }
         self.set_lane_out(lane, |lane| lane.next = seq.saturating_add(1))
     }
 
     fn renumber(&mut self, epoch: Epoch) -> Result<Outcome> {
         self.recent.epoch = Some(epoch);
-        set_epoch(self.tx, self.recent.row, self.friend, Some(epoch))?;
+        self.recent.changed = true;
         outbox::renumber(self.tx, self.friend)?;
+        publication::remove_of_messages(self.tx, self.friend)?;
         self.recent.queued.clear();
         for row in lane::list_out(self.tx, self.friend)? {
             self.recent.lanes_out.entry(row.lane.lane).or_insert((row, false));
@@ -199,6 +242,9 @@ impl Applying<'_, '_> {
     fn ended(&mut self, id: MessageId, end: End, queued: &Queued) -> Result<()> {
         self.recent.queued.remove(&id);
         message::set_state(self.tx, queued.message, end.into())?;
+        if queued.copied {
+            publication::remove_of_message(self.tx, queued.message)?;
+        }
         event::push_delivery(self.tx, self.friend, queued.message, id, end)?;
         self.recent.counts[0] -= 1;
         self.recent.counts[1] -= queued.cost;
@@ -222,7 +268,11 @@ impl Applying<'_, '_> {
     }
 
     fn stop(&mut self, lane: Lane, id: MessageId, why: Refusal) -> Result<Outcome> {
-        let cost = self.queued(id)?.map_or(0, |queued| queued.cost);
+        let queued = self.queued(id)?;
+        if let Some(queued) = queued.filter(|queued| queued.copied) {
+            outbox::set_copied(self.tx, queued.row, Timestamp::ZERO)?;
+        }
+        let cost = queued.map_or(0, |queued| queued.cost);
         let stopped = Stopped { id, why, cost: u64::try_from(cost).unwrap_or_default() };
         self.set_lane_out(lane, |lane| lane.stopped = Some(stopped))?;
         event::push_stopped(self.tx, self.friend, lane, id, why)?;
@@ -238,7 +288,7 @@ impl Applying<'_, '_> {
         &mut self,
         position: Position,
         message: &Message,
-        received: Timestamp,
+        (received, way): (Timestamp, Way),
         fresh: bool,
     ) -> Result<Outcome> {
         let look = message::look_in(self.tx, self.friend, message.id)?;
@@ -254,7 +304,7 @@ impl Applying<'_, '_> {
             Known::Held => self.move_held(look, position, fresh),
             Known::No if !fresh || self.taken(position)? => Ok(Outcome::Conflict),
             Known::No => {
-                self.pending.push(Pending { position, look, message: message.clone(), received });
+                self.pending.push(Pending { position, look, message: message.clone(), received, way });
                 Ok(Outcome::New)
             }
         }
@@ -275,8 +325,9 @@ impl Applying<'_, '_> {
         let outcome = self.again(position, fresh, held.head.position())?;
         if outcome == Outcome::Moved {
             held::delete(self.tx, row)?;
-            let received = held.head.received();
-            self.pending.push(Pending { position, look, message: held.head.message(&held.body), received });
+            let (received, way) = (held.head.received(), held.head.way());
+            let message = held.head.message(&held.body);
+            self.pending.push(Pending { position, look, message, received, way });
         }
         Ok(outcome)
     }
@@ -305,7 +356,7 @@ impl Applying<'_, '_> {
             while let Some(earlier) = waiting.next_if(|h| h.seq < p.position.seq) {
                 self.show_held(&earlier)?;
             }
-            let head = Head::new(&p.message, p.position.lane, p.received, Some(p.position));
+            let head = p.head();
             self.show(p.look, &head, &p.message.body, p.message.cost())?;
         }
         for held in waiting {
@@ -340,6 +391,57 @@ impl Applying<'_, '_> {
         }
         self.recent.lanes_in.retain(|_, (row, _)| !of_epoch(&row.next));
         self.pending.retain(|p| !of_epoch(&p.position));
+        Ok(Outcome::Done)
+    }
+
+    fn copy(&mut self, frames: &[Frame], until: Timestamp) -> Result<Outcome> {
+        let epoch = self.recent.epoch;
+        let mut messages = Vec::new();
+        for frame in frames {
+            let Frame::Message { position, message, .. } = frame else { continue };
+            let queued = self.queued(message.id)?;
+            match queued.filter(|q| q.stands_at(position.seq) && epoch == Some(position.epoch)) {
+                Some(queued) => messages.push((message.id, queued)),
+                None => return Ok(Outcome::Gone),
+            }
+        }
+        let sealed = self.sealer.seal(self.tx, self.friend, frames, until)?;
+        let until = if sealed { until } else { Timestamp::ZERO };
+        for (id, mut queued) in messages {
+            outbox::set_copied(self.tx, queued.row, until)?;
+            queued.copied = true;
+            if sealed {
+                publication::keep_last_of_message(self.tx, queued.message)?;
+            }
+            self.remember(id, queued);
+        }
+        if !sealed {
+            return Ok(Outcome::NotCopied);
+        }
+        for frame in frames {
+            match frame {
+                Frame::Void(position) if epoch == Some(position.epoch) => {
+                    let lane = self.lane_out(position.lane)?.row;
+                    outbox::set_void_copied(self.tx, lane, position.seq, until)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn key_used(&mut self, number: u64) -> Result<Outcome> {
+        Ok(if keys::used(self.tx, self.friend, number)? { Outcome::Done } else { Outcome::Gone })
+    }
+
+    fn owed(&mut self, receipts: &Receipts) -> Result<Outcome> {
+        if receipts.ids.len() > MOST_OWED {
+            return Err(Error::invalid(format!("at most {MOST_OWED} receipts are remembered")));
+        }
+        if self.recent.receipts != *receipts {
+            self.recent.receipts = receipts.clone();
+            self.recent.changed = true;
+        }
         Ok(Outcome::Done)
     }
 
@@ -388,7 +490,7 @@ impl Applying<'_, '_> {
     fn finish(mut self) -> Result<()> {
         for p in std::mem::take(&mut self.pending) {
             let lane = self.lane_in(p.position)?;
-            let head = Head::new(&p.message, p.position.lane, p.received, Some(p.position));
+            let head = p.head();
             held::insert(self.tx, lane.row, p.position.seq, p.look, &head, &p.message)?;
             let used = self.tx.next_row();
             self.recent.lanes_in.entry(key(p.position)).and_modify(|(row, changed)| {

@@ -1,11 +1,13 @@
 //! Random batches against the model of the contract in `change.rs`, with the store closed and opened in between.
 
 use crate::home::*;
-use crate::model::{Draw, Event, Friend, Model, Picture, item};
+use crate::model::{Draw, Event, Friend, LAST_RESORT, Model, Picture, Wax, item};
+use subrosa_proto::crypto::Secret32;
 use subrosa_proto::friends::conversation::change::{Outcome, Query};
+use subrosa_proto::friends::onetime::{Find, KeyChange, KeyKind, Marks, OwnKey};
 use subrosa_proto::{Error, ErrorKind};
 use subrosa_store::message::MessageState;
-use subrosa_store::{Store, conversation, event, friend, message, outbox, retention};
+use subrosa_store::{Store, conversation, event, friend, keys, message, outbox, retention};
 
 /// All that the store says is what the model says.
 fn compare(store: &Store, model: &Model, rows: [i64; 2]) {
@@ -94,9 +96,21 @@ fn run(seed: u64, steps: usize, answers: &mut Vec<Outcome>) {
     let mut model = Model::default();
     let rows = store
         .write_wait(|tx| {
-            Ok([friend::insert(tx, person(1), &record())?, friend::insert(tx, person(2), &record())?])
+            let rows = [friend::insert(tx, person(1), &record())?, friend::insert(tx, person(2), &record())?];
+            for row in rows {
+                keys::apply(tx, row, &(1..=20).map(own_key).collect::<Vec<_>>())?;
+                let last = own_key(LAST_RESORT);
+                let KeyChange::PutOwn(last) = last else { unreachable!() };
+                let last = KeyChange::PutOwn(OwnKey { kind: KeyKind::LastResort, ..last });
+                let marks = Marks { issued: LAST_RESORT, ..Marks::default() };
+                keys::apply(tx, row, &[last, KeyChange::Marks(marks)])?;
+            }
+            Ok(rows)
         })
         .unwrap();
+    for friend in &mut model.friends {
+        friend.keys = (1..=20).collect();
+    }
     for step in 0..steps {
         let who = draw.below(2) as usize;
         let (mut next, mut batch, mut expected) = (model.clone(), Vec::new(), Vec::new());
@@ -108,7 +122,7 @@ fn run(seed: u64, steps: usize, answers: &mut Vec<Outcome>) {
         }
         let (applied, fails) = (batch.clone(), draw.random.chance(10));
         let answer = store.write_wait(move |tx| {
-            let outcomes = conversation::apply(tx, rows[who], &applied, NOW)?;
+            let outcomes = conversation::apply_with(tx, rows[who], &applied, NOW, &mut Wax)?;
             if fails { Err(Error::invalid("on purpose")) } else { Ok(outcomes) }
         });
         if !fails {
@@ -129,15 +143,35 @@ fn run(seed: u64, steps: usize, answers: &mut Vec<Outcome>) {
         }
         compare(&store, &model, rows);
     }
+    for (row, friend) in rows.into_iter().zip(&model.friends) {
+        let keys = store.read(|s| keys::load(s, row)).unwrap();
+        for number in 1..=20 {
+            let there = matches!(keys.find(number), Find::Opens(_));
+            assert_eq!(there, friend.keys.contains(&number), "key {number}");
+        }
+        assert!(matches!(keys.find(LAST_RESORT), Find::Opens(_)));
+    }
+}
+
+fn own_key(number: u64) -> KeyChange {
+    let secret = Secret32::new([number as u8; 32]);
+    KeyChange::PutOwn(OwnKey { number, secret, kind: KeyKind::OneTime, created: NOW, dies: None })
 }
 
 #[test]
 fn the_store_keeps_the_contract() {
     let mut answers = Vec::new();
     for seed in 0..8 {
-        run(seed, 80, &mut answers);
+        run(seed, 120, &mut answers);
     }
-    for rare in [Outcome::Gone, Outcome::TooLate, Outcome::Moved, Outcome::Duplicate, Outcome::Conflict] {
+    for rare in [
+        Outcome::Gone,
+        Outcome::TooLate,
+        Outcome::Moved,
+        Outcome::Duplicate,
+        Outcome::Conflict,
+        Outcome::NotCopied,
+    ] {
         let count = answers.iter().filter(|outcome| **outcome == rare).count();
         assert!(count > 5, "{rare:?} came {count} times in {}", answers.len());
     }

@@ -4,7 +4,8 @@ use crate::home::*;
 use rusqlite::Connection;
 use subrosa_proto::entropy::SeededEntropy;
 use subrosa_proto::friends::conversation::change::{Change, Query};
-use subrosa_proto::{ErrorKind, Result};
+use subrosa_proto::{Error, ErrorKind, Result};
+use subrosa_store::event::EventRecord;
 use subrosa_store::{Options, Store, StoreKey, conversation, event, friend, message};
 
 /// Two friends, messages both ways, some still to be sent.
@@ -45,8 +46,10 @@ fn everything(store: &Store) -> Result<Vec<Shown>> {
             let next = Query::Next { after: 0, messages: 100, bytes: u64::MAX, skip: vec![] };
             conversation::query(s, f.row, &next)?;
         }
-        event::after(s, 0, 100)?;
-        Ok(())
+        match event::after(s, 0, 100)?.iter().any(|event| event.what == EventRecord::Unreadable) {
+            true => Err(Error::damaged("an event")),
+            false => Ok(()),
+        }
     })?;
     out.sort();
     Ok(out)
@@ -83,6 +86,25 @@ fn swapped_values_are_noticed() {
             Ok(shown) => assert!(swap.contains("max(message)") && shown == before, "{swap}"),
         }
     }
+}
+
+#[test]
+fn a_damaged_event_does_not_hold_up_those_behind_it() {
+    let home = filled(raw(1));
+    let db = Connection::open(&home.path).unwrap();
+    let before = home.open().read(|s| event::after(s, 0, 100)).unwrap();
+    db.execute_batch(
+        "UPDATE message SET body = head WHERE id = (SELECT message FROM event ORDER BY id LIMIT 1)",
+    )
+    .unwrap();
+    drop(db);
+    let store = home.open();
+    let after = store.read(|s| event::after(s, 0, 100)).unwrap();
+    assert_eq!(after[0].what, EventRecord::Unreadable);
+    assert_eq!((after[0].id, &after[1..]), (before[0].id, &before[1..]));
+    let acked = store.write_wait(move |tx| event::ack(tx, after[0].id)).unwrap();
+    assert!(acked.is_some(), "the host lets it go");
+    assert_eq!(store.read(|s| event::after(s, 0, 100)).unwrap(), before[1..]);
 }
 
 #[test]

@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use subrosa_proto::crypto::Secret32;
 use subrosa_proto::friends::conversation::change::{Change, Outcome, Outgoing};
-use subrosa_proto::friends::message::{Epoch, Lane, Message, MessageId, Position};
+use subrosa_proto::friends::message::{Epoch, Lane, Message, MessageId, Position, Way};
 use subrosa_proto::identity::{Identity, PersonId};
 use subrosa_proto::time::Timestamp;
+use subrosa_proto::wire::Bytes;
 use subrosa_proto::{Error, Result};
 use subrosa_store::friend::{FriendRecord, FriendState};
+use subrosa_store::publication::{Belongs, Publication, PublicationId, State};
 use subrosa_store::{Argon2Params, Options, Store, StoreKey, Tx, conversation};
 
 pub(crate) struct Home {
@@ -86,17 +88,38 @@ pub(crate) fn text(id: u8, body: &str) -> Message {
 }
 
 pub(crate) fn outgoing(message: Message, lane: Lane) -> Outgoing {
-    Outgoing { message, lane, expires: None, position: None }
+    Outgoing { message, lane, expires: None, position: None, copied: None }
 }
 
 pub(crate) fn position(lane: Lane, seq: u64) -> Position {
     Position { device: 1, epoch: Epoch(77), lane, seq }
 }
 
+/// An envelope of ours that ends in a year.
+pub(crate) fn envelope(id: [u8; 16], belongs: Belongs, raw: Bytes) -> Publication {
+    Publication {
+        id: PublicationId(id),
+        belongs,
+        state: State::Work,
+        pow: 0.5,
+        work_limit: Some(Duration::from_secs(30)),
+        expires: NOW.after(365 * DAY),
+        created: NOW,
+        hash: None,
+        raw,
+    }
+}
+
 /// One message arrives at `seq` of lane 0 and is shown.
 pub(crate) fn receive(tx: &Tx<'_>, friend: i64, seq: u64, message: &Message) -> Result<()> {
     let batch = vec![
-        Change::Receive { position: position(0, seq), message: message.clone(), received: NOW, fresh: true },
+        Change::Receive {
+            position: position(0, seq),
+            message: message.clone(),
+            received: NOW,
+            fresh: true,
+            way: Way::Link,
+        },
         Change::Watermark { next: position(0, seq + 1) },
     ];
     match conversation::apply(tx, friend, &batch, NOW)?.first() {

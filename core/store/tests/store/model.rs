@@ -3,15 +3,19 @@
 
 use crate::home::*;
 use std::collections::{BTreeMap, BTreeSet};
-use subrosa_proto::entropy::{Entropy, SeededEntropy};
+use subrosa_proto::entropy::{Entropy, OsEntropy, SeededEntropy, random};
 use subrosa_proto::friends::conversation::change::{
-    Change, LaneIn, LaneOut, OutboxItem, Outcome, Outgoing, Query, Stopped,
+    Change, LaneIn, LaneOut, OutboxItem, Outcome, Outgoing, Query, Receipts, Stopped,
 };
-use subrosa_proto::friends::message::{End, Epoch, Lane, Message, MessageId, Position, Refusal};
+use subrosa_proto::friends::frame::Frame;
+use subrosa_proto::friends::message::{End, Epoch, Lane, Message, MessageId, Position, Refusal, Way};
+use subrosa_proto::time::Timestamp;
 use subrosa_proto::{Error, Result};
+use subrosa_store::conversation::Sealer;
 use subrosa_store::event::EventRecord;
 use subrosa_store::message::MessageState;
-use subrosa_store::{Session, conversation, event, message};
+use subrosa_store::publication::{Belongs, State};
+use subrosa_store::{Session, Tx, conversation, event, message, publication};
 
 /// What is in the outbox: a message, or a void.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +24,10 @@ pub(crate) struct Out {
     pub(crate) lane: Lane,
     pub(crate) expires: Option<u64>,
     pub(crate) seq: Option<u64>,
+    /// When its last copy ends.
+    copied: Option<u64>,
+    /// An envelope that carries it is under way.
+    carried: bool,
     /// It had a position in an earlier epoch.
     pub(crate) numbered: bool,
 }
@@ -43,6 +51,42 @@ pub(crate) struct Friend {
     pub(crate) shown: BTreeSet<MessageId>,
     /// What the host sees, in order: message, incoming, state.
     pub(crate) history: Vec<(Message, MessageState)>,
+    /// How the friend's messages came, but for those that came by link.
+    ways: BTreeMap<MessageId, Way>,
+    receipts: Receipts,
+    missed: Option<Timestamp>,
+    /// Our one-time keys.
+    pub(crate) keys: BTreeSet<u64>,
+}
+
+/// The number of our last-resort key.
+pub(crate) const LAST_RESORT: u64 = 99;
+
+/// Seals a copy of any frames unless the end of its life says otherwise.
+pub(crate) struct Wax;
+
+/// Whether [`Wax`] seals a copy that ends then.
+fn seals(until: Timestamp) -> bool {
+    !until.as_millis().is_multiple_of(5)
+}
+
+impl Sealer for Wax {
+    fn seal(&mut self, tx: &Tx<'_>, friend: i64, frames: &[Frame], until: Timestamp) -> Result<bool> {
+        if !seals(until) {
+            return Ok(false);
+        }
+        let message = frames.iter().find_map(|frame| match frame {
+            Frame::Message { message, .. } => Some(message.id),
+            _ => None,
+        });
+        let belongs = match message {
+            Some(id) => Belongs::Message { friend, id },
+            None => Belongs::Friend { friend },
+        };
+        let raw = vec![7; 300].into();
+        publication::insert(tx, &envelope(random(&mut OsEntropy)?, belongs, raw))?;
+        Ok(true)
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -81,6 +125,8 @@ impl Model {
                     lane: out.lane,
                     expires,
                     seq: None,
+                    copied: None,
+                    carried: false,
                     numbered: false,
                 });
                 f.history.push((out.message.clone(), MessageState::Queued));
@@ -101,6 +147,8 @@ impl Model {
                             lane: *lane,
                             expires: None,
                             seq: Some(*seq),
+                            copied: None,
+                            carried: false,
                             numbered: false,
                         });
                         Outcome::Gone
@@ -113,6 +161,8 @@ impl Model {
                 f.outbox.iter_mut().for_each(|o| {
                     o.numbered |= o.seq.is_some();
                     o.seq = None;
+                    o.copied = None;
+                    o.carried = false;
                 });
                 f.lanes_out.values_mut().for_each(|l| l.0 = 0);
                 Outcome::Done
@@ -122,6 +172,7 @@ impl Model {
                 if matches!(change, Change::Void { .. }) && f.outbox[i].seq.is_some() {
                     f.outbox[i].message = None;
                     f.outbox[i].expires = None;
+                    f.outbox[i].carried = false;
                 } else {
                     f.outbox.remove(i);
                 }
@@ -143,7 +194,11 @@ impl Model {
                 }
             },
             Change::Stop { lane, id, why } => {
-                let cost = index(f, id).and_then(|i| f.outbox[i].message.as_ref()).map_or(0, Message::cost);
+                let at = index(f, id);
+                if let Some(copied) = at.and_then(|i| f.outbox[i].copied.as_mut()) {
+                    *copied = 0;
+                }
+                let cost = at.and_then(|i| f.outbox[i].message.as_ref()).map_or(0, Message::cost);
                 f.lanes_out.entry(*lane).or_default().1 = Some(Stopped { id: *id, why: *why, cost });
                 self.events.push(Event::Stopped(who, *lane, *id, *why));
                 Outcome::Done
@@ -152,7 +207,7 @@ impl Model {
                 f.lanes_out.entry(*lane).or_default().1 = None;
                 Outcome::Done
             }
-            Change::Receive { position: p, message, fresh, .. } => {
+            Change::Receive { position: p, message, fresh, way, .. } => {
                 if f.shown.contains(&message.id) {
                     return Outcome::Duplicate;
                 }
@@ -169,6 +224,7 @@ impl Model {
                     Some((key, seq, _)) if (key, seq) == here => Outcome::Duplicate,
                     Some(_) => Outcome::Conflict,
                     None if *fresh => {
+                        f.ways.insert(message.id, *way);
                         f.lanes_in.entry(here.0).or_default().1.insert(p.seq, message.clone());
                         Outcome::New
                     }
@@ -188,6 +244,47 @@ impl Model {
             }
             Change::Retire { epoch, .. } => {
                 f.lanes_in.retain(|(e, _), _| e != epoch);
+                Outcome::Done
+            }
+            Change::Copy { frames, until } => {
+                let mut rows = Vec::new();
+                for frame in frames {
+                    match frame {
+                        Frame::Message { position: p, message, .. } => {
+                            let at = index(f, &message.id)
+                                .filter(|i| f.outbox[*i].seq == Some(p.seq) && f.epoch == Some(p.epoch));
+                            let Some(at) = at else { return Outcome::Gone };
+                            rows.push(at);
+                        }
+                        Frame::Void(p) if seals(*until) && f.epoch == Some(p.epoch) => {
+                            f.lanes_out.entry(p.lane).or_default();
+                            rows.extend(f.outbox.iter().position(|o| {
+                                o.message.is_none() && o.lane == p.lane && o.seq == Some(p.seq)
+                            }));
+                        }
+                        _ => (),
+                    }
+                }
+                for at in rows {
+                    f.outbox[at].copied = Some(if seals(*until) { until.as_millis() } else { 0 });
+                    f.outbox[at].carried |= seals(*until) && f.outbox[at].message.is_some();
+                }
+                if seals(*until) { Outcome::Done } else { Outcome::NotCopied }
+            }
+            Change::KeyUsed(number) => match f.keys.remove(number) || *number == LAST_RESORT {
+                true => Outcome::Done,
+                false => Outcome::Gone,
+            },
+            Change::Owed(receipts) => {
+                f.receipts = receipts.clone();
+                Outcome::Done
+            }
+            Change::Missed(since) => {
+                f.missed = *since;
+                Outcome::Done
+            }
+            Change::CopiesLost => {
+                f.outbox.iter_mut().for_each(|o| o.copied = o.copied.map(|_| 0));
                 Outcome::Done
             }
         }
@@ -237,6 +334,26 @@ impl Draw {
         }
     }
 
+    /// Frames of a copy: a receipt, and a message at its position or perhaps elsewhere, and a void.
+    fn frames(&mut self, f: &Friend) -> Option<Vec<Frame>> {
+        let epoch = f.epoch?;
+        let mut frames = vec![Frame::Kept(vec![self.id(9)])];
+        let pick = self.below(f.outbox.len() as u64 + 1) as usize;
+        let row = f.outbox.iter().cycle().skip(pick).take(f.outbox.len()).find(|o| o.seq.is_some());
+        let wrong = u64::from(self.random.chance(10));
+        if let Some(Out { message, lane, seq: Some(seq), .. }) = row {
+            let position = Position { device: 1, epoch, lane: *lane, seq: seq + wrong };
+            frames.push(match message {
+                Some(message) => Frame::Message { position, transmitted: NOW, message: message.clone() },
+                None => Frame::Void(position),
+            });
+        }
+        if let Some(Out { lane, seq: Some(seq), .. }) = f.outbox.iter().find(|o| o.message.is_none()) {
+            frames.push(Frame::Void(Position { device: 1, epoch, lane: *lane, seq: *seq }));
+        }
+        Some(frames)
+    }
+
     /// A change that fits; none when what was drawn does not.
     pub(crate) fn change(&mut self, model: &Model, who: usize) -> Option<Change> {
         let f = &model.friends[who];
@@ -245,7 +362,7 @@ impl Draw {
         let queued: Vec<MessageId> = f.outbox.iter().filter_map(|o| Some(o.message.as_ref()?.id)).collect();
         let pick = self.below(queued.len() as u64 + 1) as usize;
         let id = queued.get(pick).copied().unwrap_or_else(|| self.id(self.ids));
-        Some(match self.below(16) {
+        Some(match self.below(23) {
             0..=2 => {
                 let id = self.id(self.ids);
                 if model.ours.contains(&id) {
@@ -281,7 +398,9 @@ impl Draw {
                 let fresh = seq >= watermark && !held.contains_key(&seq);
                 let id = self.id(self.ids / 2);
                 let message = self.message(id);
-                Change::Receive { position: Position { seq, ..position }, message, received: NOW, fresh }
+                let way = if self.random.chance(50) { Way::Link } else { Way::Envelope };
+                let position = Position { seq, ..position };
+                Change::Receive { position, message, received: NOW, fresh, way }
             }
             14 => {
                 let key = (Epoch(self.below(2)), lane % 2);
@@ -289,6 +408,18 @@ impl Draw {
                 let seq = watermark + self.below(4);
                 Change::Watermark { next: Position { device: 1, epoch: key.0, lane: key.1, seq } }
             }
+            15..=18 => {
+                let until = at(self.below(1000));
+                Change::Copy { frames: self.frames(f)?, until }
+            }
+            // Any but the last-resort key, which not every test has.
+            19 => Change::KeyUsed(self.below(30) + 1),
+            20 => {
+                let ids = (0..self.below(5)).map(|_| self.id(9)).collect();
+                Change::Owed(Receipts { ids, due: self.random.chance(50), probe: None })
+            }
+            21 if self.random.chance(30) => Change::CopiesLost,
+            21 => Change::Missed(self.random.chance(50).then_some(NOW)),
             _ => {
                 let epoch = Epoch(self.below(2));
                 let holds = f.lanes_in.iter().any(|((e, _), (_, held))| *e == epoch && !held.is_empty());
@@ -311,8 +442,13 @@ pub(crate) struct Picture {
     unacked: (u64, u64),
     next_expiry: Option<u64>,
     outbox: Vec<OutboxItem>,
-    history: Vec<(Message, MessageState)>,
+    history: Vec<(Message, MessageState, Way)>,
     events: Vec<Event>,
+    copied: bool,
+    receipts: Receipts,
+    missed: Option<Timestamp>,
+    /// Messages that an envelope under way carries.
+    carried: BTreeSet<MessageId>,
 }
 
 /// A lane of which nothing was kept need not be there.
@@ -344,8 +480,26 @@ impl Picture {
             unacked: cost(unacked.collect()),
             next_expiry: f.outbox.iter().filter_map(|o| o.expires).min(),
             outbox: f.outbox.iter().map(|o| item(f, o)).collect(),
-            history: f.history.clone(),
+            history: f
+                .history
+                .iter()
+                .map(|(m, state)| {
+                    let incoming = matches!(state, MessageState::Received | MessageState::Acked);
+                    let way = f.ways.get(&m.id).filter(|_| incoming).copied().unwrap_or_default();
+                    (m.clone(), *state, way)
+                })
+                .collect(),
             events: model.events.iter().filter(|e| e.who() == who).cloned().collect(),
+            copied: f.outbox.iter().any(|o| o.message.is_some() && o.copied.is_some()),
+            receipts: f.receipts.clone(),
+            missed: f.missed,
+            carried: f
+                .outbox
+                .iter()
+                .filter(|o| o.carried)
+                .filter_map(|o| o.message.as_ref())
+                .map(|m| m.id)
+                .collect(),
         }
     }
 
@@ -362,7 +516,7 @@ impl Picture {
             return Err(Error::internal("the outbox is not in order"));
         }
         let mut history: Vec<_> =
-            message::list(s, row, None, 10_000)?.into_iter().map(|m| (m.message, m.state)).collect();
+            message::list(s, row, None, 10_000)?.into_iter().map(|m| (m.message, m.state, m.way)).collect();
         history.reverse();
         let mut events = Vec::new();
         for e in event::after(s, 0, 10_000)? {
@@ -380,8 +534,26 @@ impl Picture {
             outbox: loaded.rows.into_iter().map(|(_, item)| item).collect(),
             history,
             events,
+            copied: saved.copied,
+            receipts: saved.receipts,
+            missed: saved.missed,
+            carried: carried(s, row)?,
         })
     }
+}
+
+/// The messages to the friend that an envelope under way carries, each once.
+fn carried(s: &Session<'_>, row: i64) -> Result<BTreeSet<MessageId>> {
+    let mut out = BTreeSet::new();
+    for (_, publication) in publication::list(s, State::Work, 0, 10_000)? {
+        if let Belongs::Message { friend, id } = publication.belongs
+            && friend == row
+            && !out.insert(id)
+        {
+            return Err(Error::internal("a message in two envelopes at once"));
+        }
+    }
+    Ok(out)
 }
 
 impl Event {
@@ -409,7 +581,13 @@ pub(crate) fn item(f: &Friend, o: &Out) -> OutboxItem {
             lane: o.lane,
             expires: o.expires.map(at),
             position: o.seq.map(|seq| (f.epoch.unwrap(), seq)),
+            copied: o.copied.map(at),
         }),
-        None => OutboxItem::Void { lane: o.lane, epoch: f.epoch.unwrap(), seq: o.seq.unwrap() },
+        None => OutboxItem::Void {
+            lane: o.lane,
+            epoch: f.epoch.unwrap(),
+            seq: o.seq.unwrap(),
+            copied: o.copied.map(at),
+        },
     }
 }

@@ -131,7 +131,7 @@ fn a_foreign_file() {
 fn a_newer_version() {
     let home = filled();
     let db = Connection::open(&home.path).unwrap();
-    db.pragma_update(None, "user_version", 2).unwrap();
+    db.pragma_update(None, "user_version", 99).unwrap();
     drop(db);
     let told = refused(&home, home.options(), ErrorKind::ForeignOrNewer);
     assert!(told.contains("newer"), "{told}");

@@ -2,7 +2,7 @@
 //! about is in `power` and `sweep`.
 
 use crate::home::*;
-use crate::model::{Draw, Event, Model, Picture};
+use crate::model::{Draw, Event, Model, Picture, Wax};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use subrosa_proto::friends::conversation::change::{Change, Outcome};
@@ -47,7 +47,7 @@ enum Task {
 impl Task {
     fn run(&self, tx: &Tx<'_>, row: i64) -> Result<()> {
         match self {
-            Task::Apply(batch, expected) => match conversation::apply(tx, row, batch, NOW)? {
+            Task::Apply(batch, expected) => match conversation::apply_with(tx, row, batch, NOW, &mut Wax)? {
                 outcomes if outcomes == *expected => Ok(()),
                 outcomes => Err(Error::invalid(format!("{batch:?}: {outcomes:?}, not {expected:?}"))),
             },

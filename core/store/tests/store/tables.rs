@@ -4,14 +4,14 @@ use crate::home::*;
 use std::time::Duration;
 use subrosa_proto::friends::conversation::change::{Change, Outcome, Saved};
 use subrosa_proto::friends::invite::InviteId;
-use subrosa_proto::friends::message::{End, Epoch, Refusal};
+use subrosa_proto::friends::message::{End, Epoch, Refusal, Way};
 use subrosa_proto::{ErrorKind, Result};
 use subrosa_store::event::EventRecord;
 use subrosa_store::friend::{Address, FriendRow, FriendState};
 use subrosa_store::identity::{OwnDevice, OwnIdentity};
 use subrosa_store::invite::{InviteRecord, InviteRow, InviteState};
 use subrosa_store::message::MessageState;
-use subrosa_store::request::RequestRow;
+use subrosa_store::request::{EnvelopeOffer, RequestRow};
 use subrosa_store::{
     Secret, Store, conversation, event, friend, identity, invite, message, outbox, request, retention,
 };
@@ -98,6 +98,7 @@ fn removing_a_friend_ends_the_queue_and_keeps_what_must_outlive_it() {
             known.record.name = Some("their name".into());
             known.record.certificate_counter = 12;
             known.record.address_counter = 5;
+            known.record.request_counter = 6;
             friend::update(tx, &known)?;
             receive(tx, row, 0, &text(1, "in"))?;
             let batch = vec![
@@ -116,6 +117,7 @@ fn removing_a_friend_ends_the_queue_and_keeps_what_must_outlive_it() {
     assert_eq!(again.unwrap_err().kind(), ErrorKind::NotFound);
     let left = store.read(|s| friend::get(s, person(1))).unwrap().unwrap();
     assert_eq!(left.record.state, FriendState::Removed);
+    assert_eq!(left.record.request_counter, 6);
     assert!(left.record.pair_secret.is_none() && left.record.name.is_none());
     let ends: Vec<_> = store
         .read(|s| event::after(s, 0, 100))
@@ -137,8 +139,13 @@ fn removing_a_friend_ends_the_queue_and_keeps_what_must_outlive_it() {
     assert_eq!(back, row);
     let renewed = store.read(|s| friend::by_row(s, row)).unwrap().unwrap().record;
     assert_eq!((renewed.certificate_counter, renewed.address_counter), (12, 5));
-    let duplicate =
-        Change::Receive { position: position(0, 4), message: text(1, "in"), received: NOW, fresh: true };
+    let duplicate = Change::Receive {
+        position: position(0, 4),
+        message: text(1, "in"),
+        received: NOW,
+        fresh: true,
+        way: Way::Link,
+    };
     let outcomes = store.write_wait(move |tx| conversation::apply(tx, row, &vec![duplicate], NOW)).unwrap();
     assert_eq!(outcomes, [Outcome::Duplicate], "the id outlives it");
 }
@@ -195,13 +202,18 @@ fn requests_are_kept_and_bounded() {
         half: Secret::new([3; 32]),
         received: at(4),
         expires: at(5),
+        offer: Some(EnvelopeOffer { id: [6; 16], counter: 7, news: vec![8; 1600] }),
     };
     store
         .write_wait(move |tx| {
             (1..=3).try_for_each(|n| request::put(tx, &asks(n)).map(|first| assert!(first)))
         })
         .unwrap();
-    let again = RequestRow { greeting: None, ..asks(2) };
+    let offer = Some(EnvelopeOffer { id: [6; 16], counter: 7, news: vec![8; 1601] });
+    let long = RequestRow { offer, ..asks(2) };
+    let long = store.write_wait(move |tx| request::put(tx, &long)).unwrap_err();
+    assert_eq!(long.kind(), ErrorKind::InvalidArgument);
+    let again = RequestRow { greeting: None, offer: None, ..asks(2) };
     let kept = again.clone();
     assert!(!store.write_wait(move |tx| request::put(tx, &kept)).unwrap(), "in place of the earlier one");
     assert_eq!(store.read(|s| request::get(s, person(2))).unwrap(), Some(again));
@@ -270,7 +282,13 @@ fn retention_deletes_what_is_old_and_done_and_forgets_ids_later() {
     let (_home, store, row) = befriended();
     let message = |id: u8, seq, received| {
         vec![
-            Change::Receive { position: position(0, seq), message: text(id, "in"), received, fresh: true },
+            Change::Receive {
+                position: position(0, seq),
+                message: text(id, "in"),
+                received,
+                fresh: true,
+                way: Way::Link,
+            },
             Change::Watermark { next: position(0, seq + 1) },
         ]
     };
@@ -314,6 +332,7 @@ fn retention_deletes_what_is_old_and_done_and_forgets_ids_later() {
             message: text(id, "in"),
             received: NOW,
             fresh: false,
+            way: Way::Link,
         };
         store.write_wait(move |tx| conversation::apply(tx, row, &vec![change], NOW)).unwrap()[0]
     };

@@ -44,6 +44,11 @@ impl World<'_> {
                 Item::Ack(event) => {
                     self.hosts[host].disk.events.remove(&event);
                 }
+                Item::CaughtUp { peer, machine, mark } => {
+                    if !failed.contains(&peer) && self.number_of(host, peer) == machine {
+                        self.caught_up(host, peer, mark);
+                    }
+                }
                 Item::Load { peer, machine, query } => {
                     if failed.contains(&peer) || self.number_of(host, peer) != machine {
                         continue;
@@ -114,6 +119,7 @@ impl World<'_> {
         }
         let (mut outcomes, effects) = self.hosts[host].disk.apply(peer, &batch);
         outcomes.truncate(batch.len());
+        self.spoil_disk(host, peer, &effects);
         for effect in effects {
             trace!(self, "{host}>{peer} durable: {}", describe(&effect));
             self.became_durable(host, peer, effect);
@@ -123,6 +129,21 @@ impl World<'_> {
         }
         self.check_disk(host, peer);
         outcomes
+    }
+
+    /// Breaks what a copy left on the disk as the scenario wants.
+    fn spoil_disk(&mut self, host: Peer, peer: Peer, effects: &[Effect]) {
+        let how = self.scenario.sabotage;
+        let Some(friend) = self.hosts[host].disk.friends.get_mut(&peer) else { return };
+        for effect in effects {
+            match (how, effect) {
+                (Some(Sabotage::ReuseKeys), Effect::Sealed(sealed)) if sealed.key != 0 => {
+                    friend.keys.theirs.insert(sealed.key);
+                }
+                (Some(Sabotage::ForgetCopied), Effect::Sealed(_)) => friend.forget_copied(),
+                _ => {}
+            }
+        }
     }
 
     fn check_inbox(&mut self, host: Peer) {

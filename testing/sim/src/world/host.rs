@@ -4,12 +4,12 @@
 use super::oracle::App;
 use super::{Event, Machine, World, trace};
 use crate::disk::{Disk, Peer};
-use crate::{Sabotage, Scenario};
+use crate::{DarkNet, Sabotage, Scenario};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use subrosa_proto::entropy::{Entropy, SeededEntropy};
 use subrosa_proto::friends::conversation::change::{Batch, Outcome, Outgoing, Query};
-use subrosa_proto::friends::conversation::{Config, Input};
+use subrosa_proto::friends::conversation::{self, Config, Input};
 use subrosa_proto::friends::message::{Lane, Message, MessageId};
 use subrosa_proto::wire::Bytes;
 
@@ -40,6 +40,12 @@ pub(crate) struct Host {
     pub(super) full: bool,
     pub(super) inbox: usize,
     pub(crate) restored_at: Option<u64>,
+    /// What copies it may make.
+    pub(crate) terms: Option<conversation::Dark>,
+    /// Stamps its envelopes by the clocks of others.
+    pub(crate) corrected: bool,
+    /// Its host has not decided since a backup was restored.
+    pub(crate) held: bool,
 }
 
 /// What waits to become durable, or for that before it is answered.
@@ -58,6 +64,12 @@ pub(crate) enum Item {
         query: Query,
     },
     Ack(u64),
+    /// The archives' last complete answer for a friend.
+    CaughtUp {
+        peer: Peer,
+        machine: u64,
+        mark: u64,
+    },
 }
 
 impl Host {
@@ -81,6 +93,11 @@ impl Host {
                 Duration::from_millis(first_retransmit * pick(1, 16)),
             ),
             opening: Duration::from_millis(pick(1_000, 5_000)),
+            ..Config::default()
+        };
+        let (config, corrected) = match &scenario.dark {
+            Some(dark) => (dark_config(config, dark, &mut pick), pick(0, 2) == 0),
+            None => (config, true),
         };
         Host {
             disk: Disk::default(),
@@ -101,7 +118,26 @@ impl Host {
             full: false,
             inbox: pick(5, 60) as usize,
             restored_at: None,
+            terms: Some(conversation::Dark { largest: 60_900, work: u64::MAX }),
+            corrected,
+            held: false,
         }
+    }
+}
+
+/// As `config`, with limits of copies to the measure of the scenario.
+fn dark_config(config: Config, dark: &DarkNet, pick: &mut dyn FnMut(u64, u64) -> u64) -> Config {
+    let ms = Duration::from_millis;
+    Config {
+        fallback: ms(if pick(0, 2) == 0 { 0 } else { pick(0, 20_000) }),
+        copy_messages: pick(1, 40) as usize,
+        copy_bytes: pick(2_000, 100_000),
+        copy_ttl: ms(dark.ttl),
+        copy_slack: ms(pick(1, dark.ttl / 3)),
+        receipt_wait: ms(pick(1, 30_000)),
+        receipt_again: ms(pick(1_000, dark.ttl / 4)),
+        ask_again: ms(pick(1_000, 60_000)),
+        ..config
     }
 }
 
@@ -162,7 +198,8 @@ impl World<'_> {
         let mut body = vec![0u8; size as usize];
         body[..16].copy_from_slice(&id);
         let clock = self.clock(host);
-        let ttl = self.rng.chance(20).then(|| 50 + self.rng.below(20_000));
+        let longest = self.scenario.dark.as_ref().map_or(20_000, |dark| dark.ttl);
+        let ttl = self.rng.chance(20).then(|| 50 + self.rng.below(longest));
         let outgoing = Outgoing {
             message: Message {
                 id: MessageId(id),
@@ -177,6 +214,7 @@ impl World<'_> {
             lane: self.rng.below(LANES) as Lane,
             expires: ttl.map(|ms| clock.after(Duration::from_millis(ms))),
             position: None,
+            copied: None,
         };
         self.oracle.asked(self.hosts[host].offset == 0, self.now, host, peer, &outgoing, ttl);
         self.ask(host, peer, outgoing);
@@ -255,13 +293,15 @@ impl World<'_> {
         }
     }
 
-    /// A friend on a link confirms the clock, if both are right.
+    /// A friend on a link confirms the clock, if both are right; or other nodes do.
     fn confirm_clock(&mut self, host: Peer) {
+        let peers = self.scenario.dark.is_some() && self.hosts[host].terms.is_some();
         let confirmed = self.hosts[host].offset == 0
-            && self.hosts[host]
-                .machines
-                .iter()
-                .any(|(peer, m)| m.linked.is_some() && self.hosts[*peer].offset == 0);
+            && (peers
+                || self.hosts[host]
+                    .machines
+                    .iter()
+                    .any(|(peer, m)| m.linked.is_some() && self.hosts[*peer].offset == 0));
         if confirmed && !self.hosts[host].trusted {
             self.hosts[host].trusted = true;
             self.tell_trust(host);
@@ -276,7 +316,11 @@ impl World<'_> {
         self.report.clock_jumps += 1;
         let ahead = self.rng.chance(50);
         trace!(self, "{host} clock jumps a year {}", if ahead { "ahead" } else { "back" });
-        self.hosts[host].offset = if ahead { YEAR } else { -YEAR };
+        let far = match &self.scenario.dark {
+            Some(_) if self.rng.chance(80) => (1 + self.rng.below(5)) as i64 * 3_600_000,
+            _ => YEAR,
+        };
+        self.hosts[host].offset = if ahead { far } else { -far };
         self.hosts[host].trusted = false;
         self.tell_trust(host);
         let delay = self.rng.below(15_000);

@@ -17,7 +17,23 @@ impl World<'_> {
         let waiting = self.hosts[host].journal.len() as u64;
         let reached = if self.rng.chance(50) { self.rng.below(waiting + 1) } else { 0 };
         trace!(self, "{host} crashes, {reached} of {waiting} writes reach the disk");
-        for _ in 0..reached {
+        self.write_some(host, reached);
+        self.stop(host);
+        let life = self.hosts[host].life;
+        let delay = 50 + self.rng.below(3_000);
+        if !self.in_shifts() || self.rng.chance(70) {
+            self.later(delay, Event::Boot(host, life));
+        }
+    }
+
+    /// All that waits is written.
+    pub(super) fn drain_journal(&mut self, host: Peer) {
+        let waiting = self.hosts[host].journal.len() as u64;
+        self.write_some(host, waiting);
+    }
+
+    fn write_some(&mut self, host: Peer, items: u64) {
+        for _ in 0..items {
             match self.hosts[host].journal.pop_front() {
                 Some(Item::Batch { peer, machine, batch, .. }) if self.number_of(host, peer) == machine => {
                     self.apply(host, peer, &batch);
@@ -25,16 +41,31 @@ impl World<'_> {
                 Some(Item::Ack(event)) => {
                     self.hosts[host].disk.events.remove(&event);
                 }
+                Some(Item::CaughtUp { peer, machine, mark }) if self.number_of(host, peer) == machine => {
+                    self.caught_up(host, peer, mark);
+                }
                 _ => {}
             }
         }
-        self.stop(host);
-        let life = self.hosts[host].life;
-        let delay = 50 + self.rng.below(3_000);
-        self.later(delay, Event::Boot(host, life));
     }
 
-    fn stop(&mut self, host: Peer) {
+    pub(super) fn caught_up(&mut self, host: Peer, peer: Peer, mark: u64) {
+        let friend = self.hosts[host].disk.friends.entry(peer).or_default();
+        friend.caught_up = friend.caught_up.max(mark);
+    }
+
+    /// The host has decided that its restored store goes on.
+    pub(super) fn decide(&mut self, host: Peer) {
+        if std::mem::take(&mut self.hosts[host].held) {
+            trace!(self, "{host} decides to go on");
+            let peers: Vec<Peer> = self.hosts[host].machines.keys().copied().collect();
+            for peer in peers {
+                self.feed(host, peer, Input::Held(false));
+            }
+        }
+    }
+
+    pub(super) fn stop(&mut self, host: Peer) {
         self.hang_up(host, None);
         let owner = &mut self.hosts[host];
         owner.up = false;
@@ -49,6 +80,7 @@ impl World<'_> {
             return;
         }
         trace!(self, "{host} starts");
+        self.forget_seen(host);
         self.hosts[host].up = true;
         self.hosts[host].trusted = false;
         if self.rng.chance(30) {
@@ -87,6 +119,10 @@ impl World<'_> {
         };
         self.hosts[host].machines.insert(peer, machine);
         let (full, trusted) = (self.hosts[host].full, self.trusts_clock(host));
+        if self.hosts[host].held && !self.sabotaged(Sabotage::IgnoreHeld) {
+            self.feed(host, peer, Input::Held(true));
+        }
+        self.tell_terms(host, peer);
         self.feed(host, peer, Input::ClockTrusted(trusted));
         self.feed(host, peer, Input::InboxFull(full));
     }
@@ -130,6 +166,12 @@ impl World<'_> {
             let owner = &mut self.hosts[host];
             (owner.disk, owner.app) = (disk, app);
             owner.restored_at = Some(self.now);
+            if self.scenario.held {
+                owner.held = true;
+                let pause = self.rng.below(self.scenario.rollback);
+                self.later(pause, Event::Decide(host));
+            }
+            let owner = &mut self.hosts[host];
             owner.asked.clear();
             let life = owner.life;
             let delay = 20 + self.rng.below(2_000);
@@ -155,6 +197,10 @@ impl World<'_> {
     pub(super) fn what_is_left(&self) -> String {
         let mut text = String::new();
         for (host, h) in self.hosts.iter().enumerate() {
+            for (peer, friend) in h.disk.friends.iter().filter(|(p, _)| !h.machines.contains_key(p)) {
+                let (rows, kept, events) = (friend.outbox.len(), friend.kept.len(), h.disk.events.len());
+                text += &format!("{host} to {peer}, offline: {rows} rows, {kept} kept, events {events}; ");
+            }
             for (peer, m) in &h.machines {
                 let rows = h.disk.friends.get(peer).map_or(0, |f| f.outbox.len());
                 let stopped = h.disk.friends.get(peer).map_or(0, |f| f.stopped().len());

@@ -2,11 +2,12 @@
 //! back ([`App`]) and what really happened ([`Oracle`]).
 
 use super::{World, trace};
-use crate::disk::{Disk, Effect, Peer};
+use crate::disk::{Disk, Effect, Peer, Sealed};
 use std::collections::{BTreeMap, BTreeSet};
 use subrosa_proto::friends::conversation::change::{Change, Outgoing};
 use subrosa_proto::friends::frame::{Frame, LaneReceipt};
 use subrosa_proto::friends::message::{End, Epoch, Lane, MessageId, Position, Refusal};
+use subrosa_proto::time::Timestamp;
 
 /// From whom to whom.
 type Way = (Peer, Peer);
@@ -37,6 +38,10 @@ pub(crate) struct Oracle {
     reopened: BTreeSet<(Way, MessageId)>,
     /// Not ended in the backup that was restored: perhaps numbered since, and shown.
     unsure: BTreeSet<(Way, MessageId)>,
+    /// Messages that were copied, under which number, and when the copy ends.
+    copied: BTreeMap<(Way, MessageId), (Epoch, u64, Timestamp)>,
+    /// One-time keys that sealed something.
+    keys: BTreeSet<(Way, u64)>,
 }
 
 struct Send {
@@ -104,6 +109,11 @@ impl World<'_> {
             }
             Effect::Shown(position, message) => self.shown(host, peer, position, message.id, &message.body),
             Effect::Ended(id, end) => self.ended(host, peer, id, end),
+            Effect::Sealed(sealed) => self.post(host, peer, sealed),
+            Effect::Unsealed(Some(id)) => {
+                self.oracle.copied.remove(&(way, id));
+            }
+            Effect::Unsealed(None) => self.oracle.copied.retain(|(of, _), _| *of != way),
         }
     }
 
@@ -124,7 +134,11 @@ impl World<'_> {
             return self.broken("a message arrives as it was sent", text);
         }
         // What both lost in restored backups comes again when it can.
-        let both_lost = self.oracle.unsure.contains(&(way, id)) && self.hosts[host].restored_at.is_some();
+        // In the dark a restored store learns too late which numbers it gave; what it numbers anew comes after what did
+        // not collide.
+        let in_the_dark = self.scenario.dark.is_some() && self.hosts[peer].restored_at.is_some();
+        let both_lost =
+            in_the_dark || self.oracle.unsure.contains(&(way, id)) && self.hosts[host].restored_at.is_some();
         if both_lost || self.oracle.orphans.contains(&(way, id)) || self.oracle.reopened.contains(&(way, id))
         {
             return;
@@ -160,13 +174,18 @@ impl World<'_> {
 
     /// What the machine wants to become durable.
     pub(super) fn check_put_out(&mut self, host: Peer, peer: Peer, change: &Change) {
-        let Change::Done { id, end: End::Delivered } = change else { return };
+        let (Change::Done { id, end: End::Delivered } | Change::Void { id, end: End::Delivered }) = change
+        else {
+            return;
+        };
         let way = (host, peer);
         if self.oracle.reopened.contains(&(way, *id)) {
             return;
         }
         let linked = self.hosts[host].machines.get(&peer).and_then(|m| m.linked).map_or(0, |(_, at)| at);
-        let since_restored = self.hosts[peer].restored_at.is_none_or(|at| at < linked);
+        // An envelope may be older than the backup.
+        let dark = self.scenario.dark.is_some();
+        let since_restored = self.hosts[peer].restored_at.is_none_or(|at| !dark && at < linked);
         let shown = if since_restored {
             self.hosts[peer].app.shown.contains(&(host, *id))
         } else {
@@ -177,8 +196,61 @@ impl World<'_> {
         }
     }
 
+    /// What a copy says, at the moment it is durable.
+    pub(super) fn check_sealed(&mut self, host: Peer, peer: Peer, sealed: &Sealed) {
+        let way = (host, peer);
+        let restored = self.hosts[host].restored_at.is_some();
+        if sealed.key != 0 && !self.oracle.keys.insert((way, sealed.key)) && !restored {
+            self.broken("a one-time key seals one copy", format!("{host} to {peer}: {}", sealed.key));
+        }
+        for frame in &sealed.frames {
+            self.check_transmit(host, peer, frame);
+            match frame {
+                Frame::Message { position, message, .. } => {
+                    self.check_copy(host, peer, position, message.id, sealed.until);
+                }
+                Frame::Kept(ids) => {
+                    let unseen = ids.iter().find(|id| !self.hosts[host].app.shown.contains(&(peer, **id)));
+                    if let Some(id) = unseen {
+                        let text = format!("{host} from {peer}: {id} was not shown");
+                        self.broken("a receipt tells only what is durable", text);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn check_copy(&mut self, host: Peer, peer: Peer, at: &Position, id: MessageId, until: Timestamp) {
+        let way = (host, peer);
+        let owner = &self.hosts[host];
+        let (slack, clock) = (owner.config.copy_slack, self.clock(host));
+        let expires = self.disk(host).friends.get(&peer).and_then(|f| f.queued(&id)).and_then(|m| m.expires);
+        if self.scenario.clock == 0 && expires.is_some_and(|at| at > clock && until > at) {
+            let text = format!("{host} to {peer}: {id} until {until:?}, not {expires:?}");
+            self.broken("a copy ends with its message", text);
+        }
+        let owner = &self.hosts[host];
+        let jumped = owner.restored_at.is_some() || owner.offset != 0 || self.scenario.clock > 0;
+        let before = self.oracle.copied.insert((way, id), (at.epoch, at.seq, until));
+        if let Some((epoch, seq, until)) = before
+            && (epoch, seq) == (at.epoch, at.seq)
+            && until > clock.after(slack)
+            && !jumped
+        {
+            let text = format!("{host} to {peer}: {id} at {at:?} has a copy until {until:?}");
+            self.broken("a message is not sealed again while its copy lives", text);
+        }
+    }
+
     pub(super) fn check_transmit(&mut self, host: Peer, peer: Peer, frame: &Frame) {
         let way = (host, peer);
+        if self.hosts[host].held && matches!(frame, Frame::Message { .. } | Frame::Void(_)) {
+            self.broken(
+                "a store that waits for a decision sends nothing",
+                format!("{host} to {peer}: {frame:?}"),
+            );
+        }
         match frame {
             Frame::Message { position, message, .. } => {
                 let place = (way, position.epoch, position.lane, position.seq);
@@ -291,6 +363,9 @@ impl World<'_> {
                     // Which lanes a friend has room for may differ from epoch to epoch.
                     let by_lanes = matches!(sent.end, Some(End::Refused(Refusal::TooManyLanes)))
                         && (self.scenario.is_unordered() || self.report.rollbacks > 0);
+                    // A friend that takes larger messages than before may take a copy that still lives.
+                    let dark = self.scenario.dark.is_some();
+                    let by_lanes = by_lanes || dark && matches!(sent.end, Some(End::Refused(_)));
                     let unsure = by_lanes || self.oracle.unsure.contains(&(way, *id));
                     match sent.end {
                         Some(End::Delivered) if !shown => {

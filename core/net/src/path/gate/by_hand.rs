@@ -1,9 +1,10 @@
 //! The door worked by hand, for fuzzers: datagrams, addresses and the time come from the caller, and there is no
 //! socket. The rules are those of [`super`], and nothing is added to them here.
 
-use super::{Dialling, Doors, GateKeeper, sift};
+use super::{Dialling, Doors, GateKeeper};
 use crate::link::DoorId;
 use crate::path::OwnIds;
+use crate::path::sieve::sift;
 use quinn::udp::{RecvMeta, Transmit};
 use std::net::SocketAddr;
 use std::sync::Arc;

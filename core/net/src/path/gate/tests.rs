@@ -1,8 +1,10 @@
 //! The rules of the door, one by one, with datagrams made by hand and a clock moved by hand.
 
 use super::*;
+use crate::path::sieve::sift;
 use proptest::prelude::*;
 use quinn::ConnectionIdGenerator;
+use quinn::udp::RecvMeta;
 use subrosa_proto::crypto::Secret32;
 
 const DOOR: DoorId = DoorId::Friend(7);

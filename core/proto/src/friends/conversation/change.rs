@@ -3,7 +3,8 @@
 //! A [`Batch`] is applied in one transaction. Batches of one conversation are applied in the order they were put
 //! out; once one fails, those after it must not be applied, and the conversation is made anew from the store.
 
-use crate::friends::message::{End, Epoch, Lane, Message, MessageId, Position, Refusal};
+use crate::friends::frame::Frame;
+use crate::friends::message::{End, Epoch, Lane, Message, MessageId, Position, Refusal, Way};
 use crate::time::Timestamp;
 
 /// One step of a [`Batch`]. The comment at each step is the contract of every store: the SQLite one and the model
@@ -26,8 +27,8 @@ pub enum Change {
         seq: u64,
     },
     /// A new sending epoch: every message in the outbox loses its position, voids vanish, each lane's next number
-    /// is 0 again. Stopped lanes stay stopped. What once had a position may be on its way: [`Change::Cancel`] is too
-    /// late for it from then on, too.
+    /// is 0 again, and no message counts as copied any more ([`Outgoing::copied`] is none). Stopped lanes stay stopped.
+    /// What once had a position may be on its way: [`Change::Cancel`] is too late for it from then on, too.
     Renumber(Epoch),
     /// The message has ended and leaves the outbox; its state is kept and a durable `delivery` event is written.
     /// [`Outcome::Gone`] if it is not in the outbox.
@@ -38,7 +39,7 @@ pub enum Change {
         end: End,
     },
     /// As `Done`, but if its position was given, that must still be told to the friend: a void stays at it (in the
-    /// message's place in the outbox).
+    /// message's place in the outbox, and keeps its [`Outgoing::copied`]).
     Void {
         /// The message.
         id: MessageId,
@@ -55,7 +56,8 @@ pub enum Change {
     /// The message leaves the outbox as [`End::Cancelled`] with a `delivery` event, if it has no position
     /// and never had one ([`Outcome::Done`]). [`Outcome::TooLate`] if it has or had one, [`Outcome::Gone`] if it is not in the outbox.
     Cancel(MessageId),
-    /// The friend refused the message for good: the lane stops, and a durable `lane_stopped` event is written.
+    /// The friend refused the message for good: the lane stops, and a durable `lane_stopped` event is written. If the
+    /// message was copied, [`Outgoing::copied`] becomes [`Timestamp::ZERO`]: a retry must seal it again.
     Stop {
         /// The lane.
         lane: Lane,
@@ -84,6 +86,8 @@ pub enum Change {
         received: Timestamp,
         /// Whether the position is at or above the watermark and empty.
         fresh: bool,
+        /// How it came. Kept with the message the first time.
+        way: Way,
     },
     /// Every position of the friend's lane below `next.seq` is settled. Kept messages below it are shown to the
     /// host in the order of their positions: a durable `message` event each.
@@ -99,6 +103,29 @@ pub enum Change {
         /// The epoch.
         epoch: Epoch,
     },
+    /// One envelope copy with these frames: it takes the friend's next key, and that use, the sealed envelope and the
+    /// marks at the rows of the outbox are one transaction, so that after a crash either all of it happened or nothing.
+    /// - [`Outcome::Gone`] if a message among the frames is not in the outbox at its position of the current epoch:
+    ///   nothing is written (a key that was taken beforehand may stay used).
+    /// - [`Outcome::NotCopied`] if it cannot be sealed now: no key, too dear, too large. Nothing is written, except that
+    ///   the messages get [`Outgoing::copied`] of [`Timestamp::ZERO`].
+    /// - [`Outcome::Done`] otherwise: every message and void among the frames that has a row in the outbox gets
+    ///   `copied` of `until`.
+    Copy {
+        /// What it says: at most one message, voids, receipts and answers.
+        frames: Vec<Frame>,
+        /// When the envelope ends, by our clock.
+        until: Timestamp,
+    },
+    /// The one-time key of this number, which we gave the friend, has opened its copy and dies.
+    /// [`Outcome::Gone`] if there is none; a last-resort key stays.
+    KeyUsed(u64),
+    /// What is remembered of receipts by envelope, in place of what was remembered before.
+    Owed(Receipts),
+    /// Since when copies were not kept for want of room, in place of what was remembered before.
+    Missed(Option<Timestamp>),
+    /// The friend cannot open what was sealed: every [`Outgoing::copied`] that is set becomes [`Timestamp::ZERO`].
+    CopiesLost,
 }
 
 /// A list of changes that are applied all or none.
@@ -121,6 +148,8 @@ pub enum Outcome {
     Duplicate,
     /// Its position was settled by another message.
     Conflict,
+    /// It cannot be sealed for now.
+    NotCopied,
 }
 
 /// A message on its way out, as it stands in the outbox.
@@ -134,6 +163,9 @@ pub struct Outgoing {
     pub expires: Option<Timestamp>,
     /// Epoch and number, once given.
     pub position: Option<(Epoch, u64)>,
+    /// When the last envelope copy that was made of it in the current epoch ends; none if there was none.
+    /// [`Timestamp::ZERO`] stands for a number that was given for a copy of which nothing is left.
+    pub copied: Option<Timestamp>,
 }
 
 /// One row of the outbox, read back.
@@ -149,6 +181,8 @@ pub enum OutboxItem {
         epoch: Epoch,
         /// The number.
         seq: u64,
+        /// As [`Outgoing::copied`].
+        copied: Option<Timestamp>,
     },
 }
 
@@ -174,6 +208,10 @@ pub enum Query {
         /// At most so many rows.
         messages: usize,
     },
+    /// The first rows that are voids, at most so many.
+    Voids(usize),
+    /// The messages of these ids that are in the outbox.
+    Ids(Vec<MessageId>),
 }
 
 /// The answer to a [`Query`].
@@ -202,7 +240,42 @@ pub struct Saved {
     pub next_expiry: Option<Timestamp>,
     /// The friend's lanes, those of the epoch that began first at first.
     pub lanes_in: Vec<LaneIn>,
+    /// Whether a message in the outbox has [`Outgoing::copied`].
+    pub copied: bool,
+    /// The last [`Change::Owed`].
+    pub receipts: Receipts,
+    /// The last [`Change::Missed`].
+    pub missed: Option<Timestamp>,
 }
+
+/// What is remembered of receipts by envelope.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receipts {
+    /// Ids of the friend's messages that were shown to the host: those to be receipted, or those receipted last.
+    /// At most [`MOST_OWED`].
+    pub ids: Vec<MessageId>,
+    /// Whether a receipt is owed.
+    pub due: bool,
+    /// A number that was spent to find out whether the friend's store is an older one.
+    pub probe: Option<Probe>,
+}
+
+/// A number that was given after the friend was known to have settled all below another: should it ever know the one and
+/// not have settled the other, it has lost something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Our epoch.
+    pub epoch: Epoch,
+    /// The lane.
+    pub lane: Lane,
+    /// The number that was spent.
+    pub number: u64,
+    /// Everything below was settled then.
+    pub settled: u64,
+}
+
+/// Most ids in [`Receipts`].
+pub const MOST_OWED: usize = 1_024;
 
 /// A lane we send on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,18 +1,21 @@
 //! The receiving half: what the friend sent, which positions are settled, and what to receipt.
 
+mod by_copy;
+
 use super::change::{Change, Outcome, Saved};
 use super::{After, Config, Conversation, NO_MESSAGE, Output};
-use crate::friends::frame::{Frame, LaneReceipt, MAX_RECEIPT_LANES, MAX_RECEIPT_RANGES, Receipt};
+use crate::friends::frame::{Frame, LaneReceipt, MAX_KEPT, MAX_RECEIPT_LANES, MAX_RECEIPT_RANGES, Receipt};
 use crate::friends::message::{
-    Epoch, KIND_MESSAGE, Lane, MAX_CONTENT_TYPE, Message, MessageId, Position, Refusal,
+    Epoch, KIND_MESSAGE, Lane, MAX_CONTENT_TYPE, Message, MessageId, Position, Refusal, Way,
 };
 use crate::time::Timestamp;
+use by_copy::ByCopy;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Opening receipts speak of the lanes of so many epochs, the latest first: a friend sends in one.
 const OPENING_EPOCHS: usize = 4;
 
-type Key = (u32, Epoch, Lane);
+pub(super) type Key = (u32, Epoch, Lane);
 
 pub(super) struct Inbox {
     pub(super) full: bool,
@@ -25,6 +28,7 @@ pub(super) struct Inbox {
     waiting: usize,
     receipt_at: Option<Timestamp>,
     told_full: bool,
+    pub(super) by_copy: ByCopy,
 }
 
 #[derive(Default)]
@@ -73,6 +77,7 @@ impl Inbox {
             waiting: 0,
             receipt_at: None,
             told_full: false,
+            by_copy: ByCopy::new(saved.receipts, saved.missed),
         }
     }
 
@@ -104,6 +109,7 @@ impl Inbox {
         if let Some(at) = &mut self.receipt_at {
             *at = (*at).min(now.after(config.receipt_delay));
         }
+        self.by_copy.clock_set_back(now, config);
     }
 
     pub(super) fn positions(&self, limit: usize) -> Vec<Position> {
@@ -171,9 +177,13 @@ impl Inbox {
         }
     }
 
+    fn latest(&self, device: u32) -> Option<Epoch> {
+        self.epochs.iter().rev().find(|e| e.0 == device).map(|e| e.1)
+    }
+
     /// Whether the device has begun another epoch since.
     fn is_over(&self, device: u32, epoch: Epoch) -> bool {
-        self.epochs.iter().rev().find(|e| e.0 == device).is_some_and(|latest| latest.1 != epoch)
+        self.latest(device).is_some_and(|latest| latest != epoch)
     }
 
     /// The epoch that gives way to a new one: the oldest that holds nothing back, or else the oldest. What that one
@@ -248,99 +258,132 @@ enum Admission {
 }
 
 impl Conversation {
-    pub(super) fn message(&mut self, at: Position, message: Message, out: &mut Vec<Output>) {
+    /// Takes a message in; false if it could not be kept, so that it must come again.
+    pub(super) fn message(
+        &mut self,
+        at: Position,
+        message: Message,
+        way: Way,
+        steps: &mut Vec<(Change, After)>,
+        out: &mut Vec<Output>,
+    ) -> bool {
         let id = message.id;
         if let Some(why) = self.objection(&message) {
-            return self.say(Frame::Refuse { position: at, id, why }, out);
+            self.say(Frame::Refuse { position: at, id, why }, way, out);
+            return true;
         }
-        let mut steps = Vec::with_capacity(3);
-        match self.admit_position(at, &mut steps) {
+        match self.admit_position(at, way, steps) {
             Admission::Ok => {}
-            Admission::Ignore => return self.commit(steps, out),
-            Admission::Over => return self.message_of_old(at, message, out),
+            Admission::Ignore => return false,
+            Admission::Over => {
+                self.message_of_old(at, message, way, steps, out);
+                return true;
+            }
             Admission::Refuse(why) => {
-                self.commit(steps, out);
-                return self.say(Frame::Refuse { position: at, id, why }, out);
+                self.say(Frame::Refuse { position: at, id, why }, way, out);
+                return true;
             }
         }
         let key = (at.device, at.epoch, at.lane);
-        let Some(lane) = self.inn.lanes.get_mut(&key) else { return };
+        let Some(lane) = self.inn.lanes.get_mut(&key) else { return false };
         let fresh = at.seq >= lane.next;
         if let Some(above) = lane.above.get(&at.seq) {
-            let same = above.id == Some(id);
-            self.commit(steps, out);
-            return if same {
+            if above.id == Some(id) {
                 self.inn.due(key, self.now, &self.config);
+                self.came_again(None, key, way);
             } else {
-                self.say(Frame::Conflict(at), out);
-            };
+                self.say(Frame::Conflict(at), way, out);
+            }
+            return true;
         }
         let received = self.now;
-        let receive = Change::Receive { position: at, message, received, fresh };
+        let receive = Change::Receive { position: at, message, received, fresh, way };
         if !fresh {
-            steps.push((receive, After::Received(at, id)));
-            return self.commit(steps, out);
+            steps.push((receive, After::Received(at, id, way)));
+            return true;
+        }
+        if self.inn.full && way == Way::Envelope {
+            return false;
         }
         if self.inn.full {
             lane.skipped = Some(lane.skipped.map_or(at.seq, |first| first.min(at.seq)));
-            self.commit(steps, out);
-            return self.say(Frame::Full(true), out);
+            self.say(Frame::Full(true), way, out);
+            return false;
         }
         match lane.skipped {
             // The friend has been told, or is being told, that we were full, and says all of it again.
-            Some(first) if at.seq > first => return self.commit(steps, out),
+            Some(first) if at.seq > first && way == Way::Link => return false,
             Some(first) if at.seq == first => lane.skipped = None,
             _ => {}
         }
         if at.seq != lane.next && self.inn.held >= self.config.held {
-            return self.commit(steps, out);
+            return false;
         }
         lane.above.insert(at.seq, Above { id: Some(id), committed: false });
         self.inn.held += 1;
-        steps.push((receive, After::Received(at, id)));
-        self.advance(key, &mut steps);
-        self.commit(steps, out);
+        steps.push((receive, After::Received(at, id, way)));
+        self.came_by_copy(key, way);
+        self.advance(key, way, steps);
+        true
     }
 
     /// A message in an epoch that is over. Nothing new is taken there, since all that it held comes again in the
     /// epoch that followed, and order is kept there. Only a friend with a restored backup still numbers so.
-    fn message_of_old(&mut self, at: Position, message: Message, out: &mut Vec<Output>) {
+    fn message_of_old(
+        &mut self,
+        at: Position,
+        message: Message,
+        way: Way,
+        steps: &mut Vec<(Change, After)>,
+        out: &mut Vec<Output>,
+    ) {
         let (id, received) = (message.id, self.now);
         if self.inn.lanes.get(&(at.device, at.epoch, at.lane)).is_none_or(|lane| at.seq >= lane.next) {
-            return self.say(Frame::Conflict(at), out);
+            return self.say(Frame::Conflict(at), way, out);
         }
-        let receive = Change::Receive { position: at, message, received, fresh: false };
-        self.commit(vec![(receive, After::Received(at, id))], out);
+        let receive = Change::Receive { position: at, message, received, fresh: false, way };
+        steps.push((receive, After::Received(at, id, way)));
     }
 
-    pub(super) fn void(&mut self, at: Position, out: &mut Vec<Output>) {
+    /// Takes a void in; false if it could not be kept.
+    pub(super) fn void(
+        &mut self,
+        at: Position,
+        way: Way,
+        steps: &mut Vec<(Change, After)>,
+        out: &mut Vec<Output>,
+    ) -> bool {
         if at.seq == u64::MAX {
             // No message can stand there, and no receipt can tell of it.
-            return;
+            return true;
         }
-        let mut steps = Vec::with_capacity(2);
-        match self.admit_position(at, &mut steps) {
+        match self.admit_position(at, way, steps) {
             Admission::Ok => {}
-            Admission::Ignore => return self.commit(steps, out),
-            Admission::Over => return self.say(Frame::Conflict(at), out),
+            Admission::Ignore => return false,
+            Admission::Over => {
+                self.say(Frame::Conflict(at), way, out);
+                return true;
+            }
             Admission::Refuse(why) => {
-                self.commit(steps, out);
-                return self.say(Frame::Refuse { position: at, id: NO_MESSAGE, why }, out);
+                self.say(Frame::Refuse { position: at, id: NO_MESSAGE, why }, way, out);
+                return true;
             }
         }
         let key = (at.device, at.epoch, at.lane);
-        if let Some(lane) = self.inn.lanes.get_mut(&key) {
-            // A message that came before its void is kept: it was sent, and here it is.
-            if at.seq < lane.next || lane.above.contains_key(&at.seq) {
-                self.inn.due(key, self.now, &self.config);
-            } else if at.seq == lane.next || self.inn.held < self.config.held {
-                lane.above.insert(at.seq, Above { id: None, committed: true });
-                self.inn.held += 1;
-                self.advance(key, &mut steps);
-                self.inn.due(key, self.now, &self.config);
-            }
+        let Some(lane) = self.inn.lanes.get_mut(&key) else { return false };
+        // A message that came before its void is kept: it was sent, and here it is.
+        if at.seq < lane.next || lane.above.contains_key(&at.seq) {
+            self.came_again(None, key, way);
+        } else if at.seq == lane.next || self.inn.held < self.config.held {
+            lane.above.insert(at.seq, Above { id: None, committed: true });
+            self.inn.held += 1;
+            self.came_by_copy(key, way);
+            self.advance(key, way, steps);
+        } else {
+            return false;
         }
-        self.commit(steps, out);
+        self.inn.due(key, self.now, &self.config);
+        true
     }
 
     fn objection(&self, message: &Message) -> Option<Refusal> {
@@ -353,10 +396,12 @@ impl Conversation {
         (message.kind != KIND_MESSAGE || of_a_group).then_some(Refusal::UnknownKind)
     }
 
-    fn admit_position(&mut self, at: Position, steps: &mut Vec<(Change, After)>) -> Admission {
+    fn admit_position(&mut self, at: Position, way: Way, steps: &mut Vec<(Change, After)>) -> Admission {
         let key = (at.device, at.epoch, at.lane);
         let known = self.inn.epochs.contains(&(at.device, at.epoch));
-        if known && self.inn.is_over(at.device, at.epoch) {
+        // Copies come in any order. (On a link an epoch that is not known is a new one.)
+        let late = !known && way == Way::Envelope && self.inn.latest(at.device).is_some_and(|e| at.epoch < e);
+        if late || known && self.inn.is_over(at.device, at.epoch) {
             return Admission::Over;
         }
         if !self.inn.lanes.contains_key(&key) {
@@ -376,25 +421,39 @@ impl Conversation {
         Admission::Ok
     }
 
-    fn advance(&mut self, key: Key, steps: &mut Vec<(Change, After)>) {
+    fn advance(&mut self, key: Key, way: Way, steps: &mut Vec<(Change, After)>) {
         let Some(lane) = self.inn.lanes.get_mut(&key) else { return };
         let from = lane.next;
-        while lane.above.remove(&lane.next).is_some() {
+        let mut shown = Vec::new();
+        while let Some(above) = lane.above.remove(&lane.next) {
             lane.next += 1;
             self.inn.held = self.inn.held.saturating_sub(1);
+            shown.extend(above.id);
         }
         if lane.next > from {
             lane.skipped = lane.skipped.filter(|first| *first >= lane.next);
             let next = Position { device: key.0, epoch: key.1, lane: key.2, seq: lane.next };
             steps.push((Change::Watermark { next }, After::Settled(next)));
         }
+        self.inn.by_copy.shown(shown.into_iter(), way);
     }
 
     /// The store has answered a `Receive`.
-    pub(super) fn kept(&mut self, at: Position, id: MessageId, outcome: Outcome, out: &mut Vec<Output>) {
+    pub(super) fn kept(
+        &mut self,
+        at: Position,
+        id: MessageId,
+        way: Way,
+        outcome: Outcome,
+        out: &mut Vec<Output>,
+    ) {
         let key = (at.device, at.epoch, at.lane);
         match outcome {
-            Outcome::Conflict => return self.say(Frame::Conflict(at), out),
+            Outcome::Conflict => {
+                self.inn.by_copy.not_shown(id);
+                return self.say(Frame::Conflict(at), way, out);
+            }
+            Outcome::Duplicate => self.came_again(Some(id), key, way),
             Outcome::Moved => self.inn.moved(id, at),
             _ => {}
         }
@@ -406,9 +465,11 @@ impl Conversation {
         }
     }
 
-    fn say(&self, frame: Frame, out: &mut Vec<Output>) {
-        if let Some(link) = self.link {
-            out.push(Output::Transmit { link, frame, urgent: true });
+    fn say(&mut self, frame: Frame, way: Way, out: &mut Vec<Output>) {
+        match (self.link, way) {
+            (Some(link), _) => out.push(Output::Transmit { link, frame, urgent: true }),
+            (None, Way::Envelope) => self.answer_by_copy(frame),
+            (None, Way::Link) => {}
         }
     }
 }

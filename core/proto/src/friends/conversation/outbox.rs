@@ -2,28 +2,52 @@
 //!
 //! The window holds the messages that have a position and are on their way, at most [`Config::window_messages`];
 //! all others are rows on disk that [`Query::Next`] brings in when there is room. While no link is open the window
-//! is empty.
+//! is empty. While copies are made it holds what was copied and is not receipted, without the bodies.
 
 mod answers;
+mod copying;
+mod dark_answers;
 mod sending;
 
 use super::change::{Change, Loaded, OutboxItem, Outgoing, Saved, Stopped};
 use super::{After, Config, Place};
-use crate::friends::message::{Epoch, Lane, MessageId};
+use crate::friends::message::{Epoch, Lane, MessageId, Position, Refusal};
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 /// So many new epochs on one link are a friend that plays with us: an honest one needs one.
 const RENUMBERS_PER_LINK: u32 = 8;
+/// So many by copies within a day.
+const RENUMBERS_PER_DAY: u32 = 8;
 /// So many expired messages are ended in one step.
 const EXPIRE_AT_ONCE: usize = 64;
 
+/// Where the outbox goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Nowhere for now.
+    Still,
+    /// Onto the open link.
+    Link,
+    /// Into envelopes.
+    Dark,
+}
+
 pub(super) struct Outbox {
+    pub(super) mode: Mode,
+    /// Messages in the outbox may have numbers that were given for copies: no friend's opening receipts stand between
+    /// those numbers and a store that was restored since, so that watermarks prove nothing about them.
+    dark_rows: bool,
+    dark: DarkState,
     pub(super) epoch: Option<Epoch>,
+    /// The highest epoch of ours that the friend knows, where that is not ours any more: our store is an older one.
+    floor: Option<Epoch>,
     /// The friend's opening receipts came: messages may go.
     pub(super) open: bool,
     pub(super) clock_trusted: bool,
+    /// The host has not decided whether this store goes on.
+    held: bool,
     lanes: BTreeMap<Lane, LaneState>,
     window: BTreeMap<(Lane, u64), Flight>,
     by_id: HashMap<MessageId, (Lane, u64)>,
@@ -46,10 +70,42 @@ pub(super) struct Outbox {
     renumbers: u32,
 }
 
+/// What only copies need.
+#[derive(Default)]
+struct DarkState {
+    /// Lanes that wait for a link, and for which message.
+    waiting: BTreeMap<Lane, MessageId>,
+    /// What the host was told of.
+    told: BTreeMap<Lane, MessageId>,
+    /// Copies that were put out and have no answer yet.
+    sealing: usize,
+    /// When voids that no message took along go alone.
+    voids_at: Option<Timestamp>,
+    /// When the first copy lapses that can be made anew.
+    lapse_at: Option<Timestamp>,
+    /// No reading again because of lapsed copies before.
+    no_lapse_before: Option<Timestamp>,
+    /// Voids were not read since the window was emptied. They may stand behind messages that fill the window.
+    voids_unread: bool,
+    /// Ids the friend has, whose rows are still to be read.
+    kept: BTreeSet<MessageId>,
+    /// What it refused, likewise.
+    refused: BTreeMap<MessageId, (Position, Refusal)>,
+    /// Those of both whose rows are being read.
+    reading: (BTreeSet<MessageId>, BTreeMap<MessageId, (Position, Refusal)>),
+    /// When a number was last spent to find out whether the friend's store is an older one.
+    probed: Option<Timestamp>,
+    /// When the present day of new epochs began, and how many there were.
+    renumbers: (Option<Timestamp>, u32),
+}
+
 struct LaneState {
     next: u64,
     /// Everything below it was receipted.
     acked: u64,
+    /// Numbers from here on were given after that was known: a friend who knows one of them and has not settled all
+    /// below `acked` has lost something.
+    since_acked: u64,
     stopped: Option<Stopped>,
     /// The friend does not take the lane, so its voids stay on disk until the next link or epoch.
     parked: bool,
@@ -57,17 +113,34 @@ struct LaneState {
 
 struct Flight {
     /// None is a void.
+    id: Option<MessageId>,
+    /// The whole of it, until it is copied.
     message: Option<Outgoing>,
     cost: u64,
+    /// When the host's time to live ends it.
+    expires: Option<Timestamp>,
+    /// When its copy ends.
+    copied: Option<Timestamp>,
     /// The position is committed.
     ready: bool,
     /// The friend keeps it above its watermark: no need to say it again.
     held: bool,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// For the window.
+    Next,
+    /// For messages that expired at this instant.
+    Expired(Timestamp),
+    /// For voids.
+    Voids,
+    /// For messages the friend has.
+    Kept,
+}
+
 struct Loading {
-    /// The question was for messages that expired at this instant.
-    expired: Option<Timestamp>,
+    asked: Asked,
     /// The cursor was put back since the question: the answer does not move it.
     stale: bool,
     /// Something was queued since the question, which the answer cannot hold.
@@ -89,12 +162,21 @@ impl Loading {
 impl Outbox {
     pub(super) fn new(saved: &Saved) -> Outbox {
         let lane = |l: &super::change::LaneOut| {
-            (l.lane, LaneState { next: l.next, acked: l.base.min(l.next), stopped: l.stopped, parked: false })
+            let acked = l.base.min(l.next);
+            (
+                l.lane,
+                LaneState { next: l.next, acked, since_acked: l.next, stopped: l.stopped, parked: false },
+            )
         };
         Outbox {
+            mode: Mode::Still,
+            dark_rows: saved.copied,
+            dark: DarkState::default(),
             epoch: saved.epoch,
+            floor: None,
             open: false,
             clock_trusted: false,
+            held: false,
             lanes: saved.lanes_out.iter().map(lane).collect(),
             window: BTreeMap::new(),
             by_id: HashMap::new(),
@@ -120,7 +202,10 @@ impl Outbox {
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        self.window.len()
+        match self.mode {
+            Mode::Dark => self.by_id.len(),
+            _ => self.window.len(),
+        }
     }
 
     pub(super) fn lanes(&self) -> usize {
@@ -148,6 +233,7 @@ impl Outbox {
 
     pub(super) fn link_up(&mut self, now: Timestamp) {
         self.link_down();
+        self.dark_rows &= self.queued_messages > 0;
         self.opening_until = Some(now);
     }
 
@@ -163,25 +249,49 @@ impl Outbox {
         self.empty_window();
     }
 
+    pub(super) fn set_held(&mut self, held: bool) {
+        self.held = held;
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.held
+    }
+
+    /// What was on its way in one mode is read again for the other.
+    pub(super) fn set_mode(&mut self, mode: Mode) {
+        if self.mode != mode {
+            self.mode = mode;
+            self.empty_window();
+            if mode == Mode::Link {
+                self.dark.told.clear();
+            }
+        }
+    }
+
     /// Forgets what is on its way, to read it from the start again when there is a link.
     fn empty_window(&mut self) {
         self.window.clear();
         self.by_id.clear();
         self.to_send.clear();
         self.window_bytes = 0;
+        self.dark.waiting.clear();
+        self.dark.voids_at = None;
+        self.dark.lapse_at = None;
         self.read_again();
     }
 
     fn read_again(&mut self) {
         self.cursor = 0;
         self.unread = true;
+        self.dark.voids_unread = true;
         if let Some(loading) = &mut self.loading {
             loading.stale = true;
         }
     }
 
     fn lane(&mut self, lane: Lane) -> &mut LaneState {
-        self.lanes.entry(lane).or_insert(LaneState { next: 0, acked: 0, stopped: None, parked: false })
+        let new = LaneState { next: 0, acked: 0, since_acked: 0, stopped: None, parked: false };
+        self.lanes.entry(lane).or_insert(new)
     }
 
     fn is_stopped(&self, lane: Lane) -> bool {
@@ -189,8 +299,16 @@ impl Outbox {
     }
 
     fn has_room(&self, cost: u64, config: &Config) -> bool {
-        self.window.is_empty()
-            || (self.window.len() < config.window_messages && self.window_bytes + cost <= config.window_bytes)
+        let (messages, bytes) = self.bounds(config);
+        self.window.is_empty() || (self.window.len() < messages && self.window_bytes + cost <= bytes)
+    }
+
+    /// Most messages and bytes in the window.
+    fn bounds(&self, config: &Config) -> (usize, u64) {
+        match self.mode {
+            Mode::Dark => (config.copy_messages, config.copy_bytes),
+            _ => (config.window_messages, config.window_bytes),
+        }
     }
 
     fn take_number(&mut self, lane: Lane) -> u64 {
@@ -202,11 +320,14 @@ impl Outbox {
 
     fn insert(&mut self, key: (Lane, u64), message: Option<Outgoing>, ready: bool) {
         let cost = message.as_ref().map_or(0, |m| m.message.cost());
-        if let Some(m) = &message {
-            self.by_id.insert(m.message.id, key);
+        let (id, expires) =
+            (message.as_ref().map(|m| m.message.id), message.as_ref().and_then(|m| m.expires));
+        let copied = message.as_ref().and_then(|m| m.copied);
+        if let Some(id) = id {
+            self.by_id.insert(id, key);
         }
         self.window_bytes += cost;
-        self.window.insert(key, Flight { message, cost, ready, held: false });
+        self.window.insert(key, Flight { id, message, cost, expires, copied, ready, held: false });
         if ready {
             self.to_send.insert(key);
         }
@@ -216,8 +337,8 @@ impl Outbox {
         let flight = self.window.remove(&key)?;
         self.to_send.remove(&key);
         self.window_bytes -= flight.cost;
-        if let Some(m) = &flight.message {
-            self.by_id.remove(&m.message.id);
+        if let Some(id) = flight.id {
+            self.by_id.remove(&id);
         }
         Some(flight)
     }
@@ -227,8 +348,10 @@ impl Outbox {
             self.window_bytes -= flight.cost;
             flight.cost = 0;
             flight.held = false;
-            if let Some(m) = flight.message.take() {
-                self.by_id.remove(&m.message.id);
+            flight.message = None;
+            flight.expires = None;
+            if let Some(id) = flight.id.take() {
+                self.by_id.remove(&id);
             }
             if flight.ready {
                 self.to_send.insert(key);
@@ -239,8 +362,8 @@ impl Outbox {
     pub(super) fn ready(&mut self, (epoch, lane, seq): Place) {
         if self.epoch == Some(epoch)
             && let Some(flight) = self.window.get_mut(&(lane, seq))
+            && !std::mem::replace(&mut flight.ready, true)
         {
-            flight.ready = true;
             self.to_send.insert((lane, seq));
         }
     }
@@ -256,9 +379,18 @@ impl Outbox {
     /// The end of a message is committed, and a void stands in its place: only now may the void be told. Told
     /// before, it could be receipted, and after a crash that receipt would be taken for one of the message.
     pub(super) fn expired(&mut self, id: MessageId) {
+        self.left(id);
         match self.by_id.get(&id).copied() {
             Some(key) => self.make_void(key),
             None => self.read_again(),
+        }
+    }
+
+    /// The message is not in the outbox any more: its lane waits for it no longer.
+    pub(super) fn left(&mut self, id: MessageId) {
+        if let Some(lane) = self.dark.waiting.iter().find(|(_, waits)| **waits == id).map(|(lane, _)| *lane) {
+            self.dark.waiting.remove(&lane);
+            self.read_again();
         }
     }
 
@@ -296,16 +428,32 @@ impl Outbox {
         if let Some(since) = &mut self.opening_until {
             *since = (*since).min(now);
         }
+        let dark = &mut self.dark;
+        for at in [&mut dark.probed, &mut dark.no_lapse_before, &mut dark.renumbers.0].into_iter().flatten() {
+            *at = (*at).min(now);
+        }
+        if let Some(at) = &mut dark.voids_at {
+            *at = (*at).min(now.after(config.receipt_wait));
+        }
+        if self.mode == Mode::Dark {
+            // Which copies live is another question now.
+            self.empty_window();
+        }
     }
 
     pub(super) fn deadline(&self, config: &Config, linked: bool) -> Option<Timestamp> {
         let opening =
             self.opening_until.filter(|_| linked && !self.open).map(|since| since.after(config.opening));
         let retransmit = self.retransmit_at.filter(|_| linked && self.open);
+        let in_the_dark = self.mode == Mode::Dark;
+        let voids = self.dark.voids_at.filter(|_| in_the_dark && self.dark.sealing == 0);
+        let lapse = self.dark.lapse_at.filter(|_| in_the_dark);
         let expiry = self.next_expiry.filter(|_| self.clock_trusted && self.loading.is_none());
-        [opening, retransmit, expiry].into_iter().flatten().min()
+        [opening, retransmit, expiry, voids, lapse].into_iter().flatten().min()
     }
 }
 
 /// A change and what follows it.
+pub(super) use copying::size_of;
+
 type Step = (Change, After);

@@ -6,6 +6,8 @@ use crate::entropy::SeededEntropy;
 use crate::friends::frame::{LaneReceipt, Receipt};
 use crate::friends::message::{End, Message};
 
+mod copies;
+
 const EPOCH: Epoch = Epoch(77);
 
 /// A machine, its clock, and what it wants that was not looked at yet.
@@ -111,7 +113,7 @@ fn message(n: u8) -> Message {
 }
 
 fn outgoing(n: u8) -> Outgoing {
-    Outgoing { message: message(n), lane: 0, expires: None, position: None }
+    Outgoing { message: message(n), lane: 0, expires: None, position: None, copied: None }
 }
 
 fn at(epoch: Epoch, seq: u64) -> Position {
@@ -369,7 +371,7 @@ fn a_void_of_a_lane_that_the_friend_does_not_take_leaves_the_window() {
     let mut rig = Rig::new(Config::default(), saved(0, 1));
     rig.input(Input::LinkUp(1));
     rig.hear(opening(vec![]));
-    let void = OutboxItem::Void { lane: 0, epoch: EPOCH, seq: 0 };
+    let void = OutboxItem::Void { lane: 0, epoch: EPOCH, seq: 0, copied: None };
     rig.input(Input::Loaded(Loaded { rows: vec![(1, void)], ..Loaded::default() }));
     assert_eq!(rig.said().last(), Some(&Frame::Void(at(EPOCH, 0))));
     // A late refusal of the message that stood there says nothing about the void.

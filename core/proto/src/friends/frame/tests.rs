@@ -1,4 +1,6 @@
 use super::*;
+use crate::friends::onetime::GivenKey;
+use crate::identity::DevicePublic;
 use proptest::prelude::*;
 
 fn position() -> impl Strategy<Value = Position> {
@@ -66,6 +68,13 @@ fn frame() -> impl Strategy<Value = Frame> {
                 Frame::Addresses(Addresses { counter, expires, addresses: a, observed })
             }
         ),
+        (0..1u64 << 62, proptest::collection::vec(any::<[u8; 32]>(), 0..32)).prop_map(|(known, keys)| {
+            let keys = keys.into_iter().zip(1..);
+            let keys = keys.map(|(key, number)| GivenKey { number, public: DevicePublic(key) });
+            Frame::Keys(KeyNews { known, keys: keys.collect(), ..KeyNews::default() })
+        }),
+        proptest::collection::vec(any::<[u8; 16]>(), 0..MAX_KEPT)
+            .prop_map(|ids| Frame::Kept(ids.into_iter().map(MessageId).collect())),
     ]
 }
 
@@ -128,6 +137,16 @@ fn known_bytes() {
             addresses: vec!["192.0.2.1:4433".parse().unwrap(), "[2001:db8::1]:4433".parse().unwrap()],
             observed: Some("198.51.100.7:9".parse().unwrap()),
         }),
+        Frame::Keys(KeyNews {
+            since: 3,
+            keys: vec![GivenKey { number: 300, public: DevicePublic([0xef; 32]) }],
+            last_resort: Some(GivenKey { number: 301, public: DevicePublic([0x0d; 32]) }),
+            known: 7,
+            used: 6,
+            holds: 5,
+            seen: 4,
+        }),
+        Frame::Kept(vec![MessageId([0xab; 16])]),
     ];
     let text: Vec<String> = frames.iter().map(|f| data_encoding::HEXLOWER.encode(&f.encode())).collect();
     assert_eq!(text.join("\n"), include_str!("../../../tests/vectors/frames.txt").trim_end());

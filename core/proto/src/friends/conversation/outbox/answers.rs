@@ -17,11 +17,15 @@ impl Conversation {
         let key = (at.lane, at.seq);
         let ours = at.device == self.config.device && self.out.epoch == Some(at.epoch);
         let cost = match self.out.window.get(&key) {
-            Some(Flight { message: Some(m), cost, .. }) if ours && m.message.id == id => *cost,
-            Some(Flight { message: None, .. }) if ours && id == NO_MESSAGE => {
+            Some(Flight { id: Some(there), cost, .. }) if ours && *there == id => *cost,
+            Some(Flight { id: None, .. }) if ours && id == NO_MESSAGE => {
                 // A void of a lane that the friend does not take: it would fill the window for ever.
                 self.out.lane(at.lane).parked = true;
-                self.out.remove(key);
+                let of_lane = self.out.window.range((at.lane, 0)..=(at.lane, u64::MAX));
+                let voids: Vec<_> = of_lane.filter(|(_, f)| f.id.is_none()).map(|(k, _)| *k).collect();
+                for key in voids {
+                    self.out.remove(key);
+                }
                 return self.out.progress(self.now, &self.config);
             }
             _ => return,
@@ -50,6 +54,9 @@ impl Conversation {
         let before = self.out.window.len();
         for lane in &receipt.lanes {
             let at = lane.next;
+            if at.device == self.config.device {
+                self.out.floor = self.out.floor.max(Some(at.epoch));
+            }
             if at.device != self.config.device || self.out.epoch != Some(at.epoch) {
                 continue;
             }
@@ -66,12 +73,21 @@ impl Conversation {
             if opening {
                 self.out.opening_seen.insert(at.lane);
             }
-            self.settle(lane, &mut steps);
+            if !self.out.dark_rows {
+                self.settle(lane, &mut steps);
+            }
         }
         if opening && !receipt.more {
             let lost = self.out.lanes.iter().any(|(n, l)| l.acked > 0 && !self.out.opening_seen.contains(n));
             if lost {
                 return self.renumber_and_open(true, false, false, steps, out);
+            }
+            if self.out.dark_rows {
+                // What the friend settled at numbers that were given in the dark may be other messages: of a future
+                // that a restored backup took back. Under new numbers their ids tell.
+                self.commit(steps, out);
+                self.renumber(None, out);
+                return self.now_open();
             }
             self.now_open();
         }
@@ -107,15 +123,16 @@ impl Conversation {
         let at = lane.next;
         let state = self.out.lane(at.lane);
         let grew = at.seq > state.acked;
-        state.acked = state.acked.max(at.seq);
         if grew {
+            state.acked = at.seq;
+            state.since_acked = state.next;
             let keys: Vec<_> =
                 self.out.window.range((at.lane, 0)..(at.lane, at.seq)).map(|(k, _)| *k).collect();
             let mut voids = false;
             for key in keys {
                 let Some(flight) = self.out.remove(key) else { continue };
-                match flight.message {
-                    Some(m) => self.delivered(m.message.id, flight.cost, steps),
+                match flight.id {
+                    Some(id) => self.delivered(id, flight.cost, steps),
                     None => voids = true,
                 }
             }

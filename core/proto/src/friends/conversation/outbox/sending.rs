@@ -3,12 +3,14 @@
 
 use super::super::change::{Change, Loaded, OutboxItem, Outgoing, Query};
 use super::super::{After, Conversation, Output};
-use super::{EXPIRE_AT_ONCE, LaneState, Loading, Step};
+use super::{Asked, EXPIRE_AT_ONCE, LaneState, Loading, Mode, Step};
 use crate::entropy::random;
 use crate::friends::frame::Frame;
 use crate::friends::message::{End, Epoch, Lane, Position};
-use crate::time::Timestamp;
 use std::collections::BTreeSet;
+
+/// The lower bits of an epoch are random, the upper ones the milliseconds at which it began.
+const EPOCH_CHANCE_BITS: u32 = 22;
 
 impl Conversation {
     pub(in super::super) fn send(&mut self, mut message: Outgoing, out: &mut Vec<Output>) {
@@ -22,13 +24,15 @@ impl Conversation {
                 loading.expiry_since = Some(loading.expiry_since.map_or(at, |e| e.min(at)));
             }
         }
-        let direct = self.out.open
+        let direct = self.out.mode == Mode::Link
+            && self.out.open
             && !self.out.unread
             && self.out.loading.is_none()
             && !self.out.is_stopped(lane)
             && self.out.has_room(cost, &self.config);
         let epoch = if direct { self.epoch_or_new(&mut steps) } else { None };
         message.position = None;
+        message.copied = None;
         self.out.lane(lane);
         if let Some(epoch) = epoch {
             let seq = self.out.take_number(lane);
@@ -46,26 +50,38 @@ impl Conversation {
     }
 
     /// The sending epoch; the first message starts one.
-    fn epoch_or_new(&mut self, steps: &mut Vec<Step>) -> Option<Epoch> {
+    pub(super) fn epoch_or_new(&mut self, steps: &mut Vec<Step>) -> Option<Epoch> {
         if self.out.epoch.is_none() {
             // Without randomness the message stays queued; the next input tries again.
-            let epoch = Epoch(u64::from_le_bytes(random(self.entropy.as_mut()).ok()?));
+            let epoch = self.new_epoch()?;
             self.out.epoch = Some(epoch);
             steps.push((Change::Renumber(epoch), After::Nothing));
         }
         self.out.epoch
     }
 
+    /// An epoch that nobody else begins, above every one that is known: the friend may hear of epochs in any order, and
+    /// must know which is over.
+    fn new_epoch(&mut self) -> Option<Epoch> {
+        let bytes: [u8; 8] = random(self.entropy.as_mut()).ok()?;
+        let chance = u64::from_le_bytes(bytes) & ((1 << EPOCH_CHANCE_BITS) - 1);
+        let known = self.out.epoch.max(self.out.floor);
+        let time = self.now.as_millis() << EPOCH_CHANCE_BITS | chance;
+        let above = known.map_or(0, |Epoch(known)| known.wrapping_add(1 + chance));
+        Some(Epoch(if known.is_none_or(|known| Epoch(time) > known) { time } else { above }))
+    }
+
     pub(super) fn renumber(&mut self, own: Option<bool>, out: &mut Vec<Output>) {
-        let Ok(bytes) = random(self.entropy.as_mut()) else { return };
-        let epoch = Epoch(u64::from_le_bytes(bytes));
+        let Some(epoch) = self.new_epoch() else { return };
         self.out.epoch = Some(epoch);
         self.out.renumbers += 1;
         for lane in self.out.lanes.values_mut() {
             lane.next = 0;
             lane.acked = 0;
+            lane.since_acked = 0;
             lane.parked = false;
         }
+        self.out.dark_rows = false;
         self.out.empty_window();
         self.commit(vec![(Change::Renumber(epoch), After::Nothing)], out);
         if let Some(own) = own {
@@ -97,7 +113,7 @@ impl Conversation {
     pub(in super::super) fn loaded(&mut self, loaded: Loaded, out: &mut Vec<Output>) {
         let Some(loading) = self.out.loading.take() else { return };
         let mut steps = Vec::new();
-        if let Some(asked) = loading.expired {
+        if let Asked::Expired(asked) = loading.asked {
             let earliest = [loaded.next_expiry, loading.expiry_since].into_iter().flatten().min();
             // An answer without rows and with a time that had passed would be asked for again at once, for ever.
             self.out.next_expiry = earliest.filter(|at| !loaded.rows.is_empty() || *at > asked);
@@ -106,14 +122,24 @@ impl Conversation {
                     self.expire(&m, &mut steps);
                 }
             }
+        } else if loading.asked == Asked::Kept {
+            self.take_kept(loaded, &mut steps, out);
+        } else if loading.asked == Asked::Voids {
+            if self.out.mode == Mode::Dark && !loading.stale {
+                self.take_voids(loaded.rows, &mut steps);
+            }
         } else if loading.stale || loading.missed_a_cancel(&loaded) {
             // Asked from another cursor, perhaps for another link, or too early; what it holds is read again.
-        } else if self.out.open {
+        } else if self.out.mode != Mode::Still {
             self.out.unread = loaded.more || loading.queued_since;
             for (row, item) in loaded.rows {
                 self.out.cursor = self.out.cursor.max(row);
-                self.take_row(item, &mut steps);
+                match self.out.mode {
+                    Mode::Dark => self.take_dark_row(item, &mut steps, out),
+                    _ => self.take_row(item, &mut steps),
+                }
             }
+            self.seal(&mut steps);
         }
         self.commit(steps, out);
     }
@@ -128,7 +154,7 @@ impl Conversation {
         }
         let acked = self.out.lane(lane).acked;
         match item {
-            OutboxItem::Void { lane, epoch, seq } => {
+            OutboxItem::Void { lane, epoch, seq, .. } => {
                 if self.out.epoch == Some(epoch) && seq < acked {
                     steps.push((Change::DropVoids { lane, below: acked }, After::Nothing));
                 } else if self.out.epoch == Some(epoch)
@@ -193,13 +219,13 @@ impl Conversation {
         let due = self.out.clock_trusted && self.out.next_expiry.is_some_and(|at| at <= self.now);
         if due && self.out.loading.is_none() {
             let query = Query::Expired { at: self.now, messages: EXPIRE_AT_ONCE };
-            self.load(query, Some(self.now), out);
+            self.load(query, Asked::Expired(self.now), out);
         }
     }
 
-    fn load(&mut self, query: Query, expired: Option<Timestamp>, out: &mut Vec<Output>) {
+    pub(super) fn load(&mut self, query: Query, asked: Asked, out: &mut Vec<Output>) {
         self.out.loading = Some(Loading {
-            expired,
+            asked,
             stale: false,
             queued_since: false,
             cancelled_since: BTreeSet::new(),
@@ -210,7 +236,8 @@ impl Conversation {
 
     /// Transmits what may go, and reads on when the window is half empty.
     pub(in super::super) fn fill_window(&mut self, out: &mut Vec<Output>) {
-        let (Some(link), Some(epoch), true) = (self.link, self.out.epoch, self.out.open) else {
+        let (Some(link), Some(epoch), true) = (self.link, self.out.epoch, self.out.mode == Mode::Link) else {
+            self.fill_dark(out);
             return self.read_on(out);
         };
         while !self.out.friend_full {
@@ -230,9 +257,17 @@ impl Conversation {
     }
 
     fn read_on(&mut self, out: &mut Vec<Output>) {
+        if self.out.loading.is_some() {
+            return;
+        }
+        if !self.out.dark.kept.is_empty() || !self.out.dark.refused.is_empty() {
+            return self.read_kept(out);
+        }
         let half = self.out.window.len() * 2 <= self.config.window_messages
             && self.out.window_bytes * 2 <= self.config.window_bytes;
-        if self.out.open && self.out.unread && self.out.loading.is_none() && half {
+        if self.out.mode == Mode::Dark {
+            self.read_for_copies(out);
+        } else if self.out.mode == Mode::Link && self.out.unread && half {
             let stopped = |(lane, state): (&Lane, &LaneState)| state.stopped.map(|_| *lane);
             let query = Query::Next {
                 after: self.out.cursor,
@@ -240,7 +275,7 @@ impl Conversation {
                 bytes: self.config.window_bytes - self.out.window_bytes,
                 skip: self.out.lanes.iter().filter_map(stopped).collect(),
             };
-            self.load(query, None, out);
+            self.load(query, Asked::Next, out);
         }
     }
 }

@@ -1,0 +1,100 @@
+//! Events of Whisper as they are shown.
+
+use crate::output::{body_text, put_body, time_text};
+use crate::person::short;
+use data_encoding::HEXLOWER;
+use serde_json::{Value, json};
+use subrosa::{EventKind, PublishResult, WaitReason};
+
+/// As JSON, if it is one of these.
+pub(super) fn value(kind: &EventKind) -> Option<Value> {
+    Some(match kind {
+        EventKind::Published { publication, result } => json!({
+            "type": "published", "publication": HEXLOWER.encode(&publication.0), "result": result_name(*result),
+        }),
+        EventKind::Envelope(opened) => {
+            let mut value = json!({
+                "type": "envelope", "subscription": HEXLOWER.encode(&opened.subscription.0),
+                "topic": HEXLOWER.encode(&opened.topic), "signer": opened.signer.map(|person| person.text()),
+                "sent_ms": opened.sent.as_millis(), "expires_ms": opened.expires.as_millis(),
+                "pow": opened.pow, "hash": HEXLOWER.encode(&opened.hash),
+            });
+            put_body(&mut value, &opened.body);
+            value
+        }
+        EventKind::Progress { publication, hashes, expected } => json!({
+            "type": "progress", "publication": HEXLOWER.encode(&publication.0), "hashes": hashes,
+            "expected": expected,
+        }),
+        EventKind::Waiting { person, lane, message, why } => json!({
+            "type": "waiting", "person": person.text(), "lane": lane, "message": message.to_string(),
+            "why": why_name(*why),
+        }),
+        _ => return None,
+    })
+}
+
+/// In words, if it is one of these.
+pub(super) fn text(kind: &EventKind) -> Option<String> {
+    Some(match kind {
+        EventKind::Published { publication, result } => {
+            let id = HEXLOWER.encode(&publication.0);
+            match result {
+                PublishResult::Sent => format!("publication {id} has left: peers spread it"),
+                PublishResult::TooDear => {
+                    format!("publication {id}: its proof of work was not found within the limit")
+                }
+                PublishResult::Expired => format!("publication {id} ended before a peer took it"),
+                PublishResult::Cancelled => format!("publication {id} was cancelled"),
+                _ => format!("publication {id} was refused: the network takes no such envelope"),
+            }
+        }
+        EventKind::Envelope(opened) => {
+            let who = opened.signer.map_or_else(|| "unsigned".to_owned(), |person| short(&person));
+            let (topic, body) = (topic_text(opened.topic), body_text(&opened.body, None));
+            format!("{}  [{topic}] {who}: {body}", time_text(opened.sent))
+        }
+        EventKind::Progress { hashes, expected, .. } => {
+            format!("working: {hashes} hashes of about {expected:.0}")
+        }
+        EventKind::Waiting { person, lane, message, why } => {
+            let why = match why {
+                WaitReason::TooLarge => "it does not fit an envelope",
+                WaitReason::TooDear => "its proof of work is too dear",
+                WaitReason::NoKey => "there is no key to seal it with, or too much is under way",
+                _ => "for a reason of a later version",
+            };
+            format!("message {message} to {} waits for a link, and lane {lane} with it: {why}", short(person))
+        }
+        _ => return None,
+    })
+}
+
+/// A topic: its four characters where they can be read, else hexadecimal digits.
+pub(crate) fn topic_text(topic: [u8; 4]) -> String {
+    match std::str::from_utf8(&topic) {
+        Ok(text) if topic.iter().all(u8::is_ascii_graphic) => text.to_owned(),
+        _ => HEXLOWER.encode(&topic),
+    }
+}
+
+/// The stable name of how a publication ended.
+fn result_name(result: PublishResult) -> &'static str {
+    match result {
+        PublishResult::Sent => "sent",
+        PublishResult::TooDear => "too_dear",
+        PublishResult::Expired => "expired",
+        PublishResult::Cancelled => "cancelled",
+        PublishResult::Refused => "refused",
+        _ => "unknown",
+    }
+}
+
+fn why_name(why: WaitReason) -> &'static str {
+    match why {
+        WaitReason::TooLarge => "too_large",
+        WaitReason::TooDear => "too_dear",
+        WaitReason::NoKey => "no_key",
+        _ => "unknown",
+    }
+}
