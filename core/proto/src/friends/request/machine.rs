@@ -359,13 +359,13 @@ impl Requests {
         changes: &mut Vec<RequestChange>,
     ) -> bool {
         let Some(out) = self.outgoing.get_mut(person).filter(|out| out.accepted) else { return false };
-        out.next = out.next.min(now.after(GREET));
-        if now < out.next {
-            return false;
+        let (due, latest) = (now >= out.next, now.after(GREET));
+        // A clock that ran ahead makes nobody wait longer.
+        if due || out.next > latest {
+            out.next = latest;
+            changes.push(RequestChange::PutOutgoing(out.clone()));
         }
-        out.next = now.after(GREET);
-        changes.push(RequestChange::PutOutgoing(out.clone()));
-        true
+        due
     }
 
     /// Something came from the person under the pair secret that our accept made: the accept arrived, and a request

@@ -91,6 +91,20 @@ fn a_clock_that_ran_ahead_does_not_silence_a_request() {
     assert!(a.requests.deadline() < Some(NOW.after(DAY)));
 }
 
+/// Found by fuzzing: the wait was cut in memory only, and a start brought the long one back.
+#[test]
+fn a_clock_that_ran_ahead_does_not_put_off_the_word_after_an_accept_either() {
+    let (mut a, b) = two(5);
+    let request = ask(&mut a, &b, 30, NOW);
+    let ahead = NOW.after(9 * DAY);
+    assert!(a.run(|r, _, _, c| r.accepted(&b.person(), &request.id, ahead, c)));
+    let repeated = |a: &mut Party, at| a.run(|r, _, _, c| r.accept_again(&b.person(), at, c));
+    assert!(!repeated(&mut a, NOW), "from now on it waits an hour");
+    a.reload();
+    assert!(!repeated(&mut a, NOW.after(Duration::from_secs(3_599))));
+    assert!(repeated(&mut a, NOW.after(Duration::from_secs(3_600))));
+}
+
 #[test]
 fn asked_shown_accepted_met() {
     let (mut a, mut b) = two(4);
