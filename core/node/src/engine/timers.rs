@@ -37,6 +37,8 @@ impl Engine {
             }
             self.drive(row, Input::ClockTrusted(false));
         }
+        // What came while we slept, or went by a wrong clock, is in archives only.
+        self.ask_soon();
     }
 
     /// A friend says what its clock shows.

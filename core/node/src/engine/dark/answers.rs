@@ -30,8 +30,11 @@ impl Engine {
             Find::Dead | Find::Unknown if out.accepted => {
                 // They go on since they have not heard of us.
                 let (now, mut changes) = (self.now(), Vec::new());
-                if self.dark.requests.accept_again(&person, now, &mut changes) {
+                let again = self.dark.requests.accept_again(&person, now, &mut changes);
+                if !changes.is_empty() {
                     self.keep_outreach(changes);
+                }
+                if again {
                     self.say_keys(row);
                 }
             }

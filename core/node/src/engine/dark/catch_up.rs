@@ -37,6 +37,8 @@ pub(super) struct Catching {
     pub(super) again: Option<Timestamp>,
     /// When to ask next, by our clock.
     due: Timestamp,
+    /// Answers in a row that were not complete.
+    lacking: u32,
 }
 
 struct Asked {
@@ -101,7 +103,7 @@ impl Engine {
     }
 
     /// Archives are asked as soon as possible for everything.
-    pub(super) fn ask_soon(&mut self) {
+    pub(in crate::engine) fn ask_soon(&mut self) {
         for friend in self.friends.values_mut() {
             friend.pair.catching.soon();
         }
@@ -195,7 +197,16 @@ impl Engine {
         let Some(catching) = self.catching(owner) else { return };
         let Some(asked) = catching.asked.take_if(|asked| asked.tag == tag) else { return };
         let wanted_more = catching.again.is_some() && !asked.again;
-        catching.due = if wanted_more { now } else { now.after(if calm { CALM } else { EAGER }) };
+        catching.lacking = if complete { 0 } else { catching.lacking.saturating_add(1) };
+        let wait = match owner {
+            // Anybody may fill our contact topic, so that no answer is ever complete: that must not keep us busy.
+            Owner::Contact if !complete => {
+                (EAGER * 2_u32.saturating_pow(catching.lacking.min(8) - 1)).min(CALM)
+            }
+            _ if calm => CALM,
+            _ => EAGER,
+        };
+        catching.due = if wanted_more { now } else { now.after(wait) };
         let due = catching.due;
         self.dark_due(due);
         if !complete {
