@@ -296,3 +296,45 @@ fn open_bad(case: &Case, input: &[u8]) -> Result<(), Refusal> {
     }
     Ok(())
 }
+
+/// Questions to go-ethereum's mail server and what it keeps. We have no mail server; the envelopes, the keys, the blooms
+/// in the questions and the answers by time and topic are checked.
+#[test]
+fn mail_server() {
+    let cases = cases("mailserver");
+    let kept: Vec<&Case> = cases.iter().filter(|case| case.text("kind") == "archive").collect();
+    for case in &kept {
+        let envelope = Envelope::decode(&case.bytes("envelope")).unwrap();
+        assert_eq!(envelope.hash().to_string(), case.text("hash"), "{case}");
+        assert_eq!(
+            (envelope.sent(), envelope.topic),
+            (case.number("sent"), Topic(case.array("topic"))),
+            "{case}"
+        );
+        let key = format!("{:08x}{}", envelope.sent(), envelope.hash());
+        assert_eq!(
+            (key.as_str(), case.text("envelope")),
+            (case.text("db_key"), case.text("db_value")),
+            "{case}"
+        );
+    }
+    for case in cases.iter().filter(|case| case.text("kind") == "request") {
+        let envelope = Envelope::decode(&case.bytes("request")).unwrap();
+        let key = Secret32::new(case.array("sym_key"));
+        let opened = seal::open(Key::Symmetric(&key), envelope.data()).unwrap();
+        assert_eq!(hex(opened.payload()), case.text("request_payload"), "{case}");
+        assert_eq!(opened.signer().is_some(), case.truth("signed"), "{case}");
+        let answers = case.list("answers");
+        // Those that are refused, or odd, have no range of their own.
+        let Some(bloom) = case.optional_bytes("bloom") else { continue };
+        let bloom = <[u8; 64]>::try_from(bloom).map_or(Bloom::FULL, Bloom);
+        let (lower, upper) = (case.number("lower"), case.number("upper"));
+        let expected = kept.iter().filter(|kept| {
+            let sent = kept.number("sent");
+            // The last second there is finds nothing in go-ethereum.
+            upper != u32::MAX && lower <= sent && sent <= upper && bloom.takes(Topic(kept.array("topic")))
+        });
+        let expected: Vec<&str> = expected.map(|kept| kept.text("hash")).collect();
+        assert_eq!(answers, expected, "{case}");
+    }
+}
