@@ -14,6 +14,8 @@ mod raw;
 #[path = "gossip/support.rs"]
 #[allow(dead_code, reason = "not all of it is needed here")]
 mod support;
+#[path = "shared/tls.rs"]
+mod tls;
 
 use raw::GOSSIP;
 use std::time::Duration;

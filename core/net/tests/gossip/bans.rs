@@ -1,9 +1,9 @@
 //! Who is banned loses its connection and does not come back until the ban ends.
 
-use crate::support::{Node, V4, config, connect, key};
+use crate::support::{Node, PATIENCE, V4, config, connect, key};
 use std::net::IpAddr;
-use std::time::Duration;
-use subrosa_net::gossip::{Ban, Bytes, DialFailure, DownReason, GossipConfig};
+use std::time::{Duration, Instant};
+use subrosa_net::gossip::{Ban, Bytes, DialFailure, DownReason, GossipConfig, GossipEvent};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -47,6 +47,16 @@ async fn a_banned_key_is_refused_wherever_it_is_until_the_ban_ends() {
     a.dial(&moved);
     assert_eq!(a.failed().await, DialFailure::Banned);
     a.assert_quiet();
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    connect(&mut moved, &mut a).await;
+    // Refused until the two seconds are over, and let in then.
+    let begin = Instant::now();
+    loop {
+        moved.dial(&a);
+        match moved.next().await {
+            GossipEvent::DialFailed { why, .. } => assert_eq!(why, DialFailure::Refused),
+            GossipEvent::Up(_) => break,
+            other => panic!("unexpected {other:?}"),
+        }
+        assert!(begin.elapsed() < PATIENCE, "the ban does not end");
+    }
+    a.up().await;
 }

@@ -19,3 +19,5 @@ mod raw;
 mod requests;
 mod slow;
 mod support;
+#[path = "../shared/tls.rs"]
+mod tls;

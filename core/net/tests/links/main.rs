@@ -17,4 +17,6 @@ mod raw;
 mod replay;
 mod slow;
 mod support;
+#[path = "../shared/tls.rs"]
+mod tls;
 mod unlinkable;
