@@ -1,10 +1,15 @@
 //! Asking archives what came while we were away: over connections of their own, which carry no envelopes of ours and
 //! share no key with those to peers (PROTOCOL 9), and which end when there is nothing more to ask.
 
+mod padding;
+mod standing;
+
 use super::common::Common;
 use super::gossip::{ASKS, any_address, close_all};
 use super::subscribing::Subscribing;
 use super::{Arrival, Ask, Owner};
+use padding::padded;
+use standing::{Standing, is_settled};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 use subrosa_net::gossip::{
@@ -12,16 +17,12 @@ use subrosa_net::gossip::{
     PeerHandle, PeerId, RequestError,
 };
 use subrosa_proto::Result;
-use subrosa_proto::crypto::derive;
-use subrosa_proto::envelope::{Envelope, Topic};
-use subrosa_proto::friends::topics::contact_block;
-use subrosa_proto::identity::Identity;
+use subrosa_proto::envelope::Envelope;
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::whisper::archive::catch_up::{
     ArchiveId, CatchUp, Ending, Input, Limits, Output, Range, Source, Summary,
 };
 use subrosa_proto::whisper::archive::{Grant, MAX_REPLY, Question, Reply, Submit};
-use subrosa_proto::whisper::interest::TopicSet;
 use subrosa_store::peer;
 use tokio::sync::mpsc;
 
@@ -31,20 +32,8 @@ const AT_ONCE: usize = 4;
 const IDLE: Duration = Duration::from_secs(20);
 /// How long one question may take.
 const QUESTION: Duration = Duration::from_secs(30);
-/// How many topics a question names.
-const PADDED: [usize; 3] = [16, 64, 256];
 /// What news wait for the task, a megabyte each at most; beyond, archives are slowed.
 const NEWS: usize = 8;
-/// An archive that did not answer is left out for so long, and twice as long each time it does not answer again: it
-/// would hold up every question in turn.
-const OUT: Duration = Duration::from_secs(15);
-/// The longest it is left out.
-const LONGEST_OUT: Duration = Duration::from_secs(600);
-/// An archive that could not be asked for so long, or has not given all, does not keep others' answers from being
-/// complete.
-const LOST: Duration = Duration::from_secs(3 * 86_400);
-/// What an archive says to have since a moment ago may still be on its way to it, from its peers.
-const SETTLED: Duration = super::subscribing::OVERLAP;
 /// Envelopes of ours that wait for archives beside the gossip, counted once for each archive; more wait for their turn.
 const SUBMISSIONS: usize = 256;
 /// An archive that gave so many that nobody else had, and none that is wrong, did not flood us: somebody else did.
@@ -78,46 +67,6 @@ struct Archive {
     used: Timestamp,
     under_way: usize,
     standing: Standing,
-}
-
-/// How an archive did lately, by the wall clock.
-#[derive(Default)]
-struct Standing {
-    /// Since when it has not answered.
-    failing: Option<Timestamp>,
-    /// It is left out until then.
-    out: Option<Timestamp>,
-    failures: u32,
-    /// When it was noted last that it answered.
-    noted: Option<Timestamp>,
-    /// Since when it says to have nothing but the latest, or gives without end, to whose questions.
-    lacking: BTreeMap<Owner, Timestamp>,
-}
-
-impl Standing {
-    fn answered(&mut self) {
-        (self.failing, self.out, self.failures) = (None, None, 0);
-    }
-
-    fn failed(&mut self, now: Timestamp) {
-        self.failing.get_or_insert(now);
-        let wait = (OUT * (1 << self.failures.min(10))).min(LONGEST_OUT);
-        self.failures = self.failures.saturating_add(1);
-        self.out = Some(now.after(wait));
-    }
-
-    fn is_out(&self, now: Timestamp) -> bool {
-        self.out.is_some_and(|until| until > now && until <= now.after(LONGEST_OUT))
-    }
-
-    fn is_lost(&self, now: Timestamp) -> bool {
-        self.failing.is_some_and(|since| now.since(since) > LOST)
-    }
-
-    /// It did not give all that this owner asked for. Whether that has been so for so long that it does not count.
-    fn lacks(&mut self, owner: Owner, now: Timestamp) -> bool {
-        now.since(*self.lacking.entry(owner).or_insert(now)) > LOST
-    }
 }
 
 enum Way {
@@ -636,38 +585,8 @@ fn found(owner: Owner, envelope: Envelope, common: &mut Common, subscribing: &mu
     }
 }
 
-/// What an archive keeps only since then is all the same everything that had to be there.
-fn is_settled(since: u32, now: Timestamp) -> bool {
-    Timestamp::from_millis(u64::from(since) * 1_000).after(SETTLED) <= now
-}
-
 fn asked(ask: &Ask, envelope: &Envelope) -> bool {
     ask.topics.is_empty() || ask.topics.contains(&envelope.topic)
-}
-
-/// The topics among others, 16, 64 or 256 in all (PROTOCOL 9). Each topic brings the same others along every time, so
-/// that whoever compares two questions cannot tell which of what they have in common is real. There is at least one.
-///
-/// A contact topic is one of a public list: others from nowhere would only be a mark by which to know us again. It goes
-/// with the rest of its block, for which everybody there asks.
-fn padded(owner: Owner, topics: &[Topic], identity: &Identity) -> TopicSet {
-    if owner == Owner::Contact {
-        return contact_block(&identity.person()).into_iter().chain(topics.iter().copied()).collect();
-    }
-    let secret = identity.secret();
-    let room = PADDED.into_iter().find(|room| *room >= topics.len()).unwrap_or(topics.len());
-    let mut all = topics.to_vec();
-    for round in 0_u32.. {
-        for topic in topics {
-            if all.len() >= room {
-                return TopicSet::new(all);
-            }
-            let other = derive(secret.as_bytes(), "archive padding", &[&topic.0, &round.to_be_bytes()]);
-            let &[a, b, c, d, ..] = other.as_bytes();
-            all.push(Topic([a, b, c, d]));
-        }
-    }
-    TopicSet::new(all)
 }
 
 fn seconds(at: Timestamp) -> u32 {
@@ -677,47 +596,5 @@ fn seconds(at: Timestamp) -> u32 {
 impl std::fmt::Debug for Asking {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Asking({} archives, {} questions)", self.archives.len(), self.running.len())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use subrosa_proto::friends::topics::contact_topic;
-
-    fn identity(number: u16) -> Identity {
-        let [high, low] = number.to_be_bytes();
-        let mut secret = [7; 32];
-        (secret[0], secret[1]) = (high, low);
-        Identity::from_secret(&secret).unwrap()
-    }
-
-    #[test]
-    fn whoever_shares_a_block_asks_the_same_for_requests() {
-        let me = identity(0);
-        let question = |of: &Identity| padded(Owner::Contact, &[contact_topic(&of.person())], of);
-        assert_eq!(question(&me).len(), 16);
-        assert!(question(&me).contains(contact_topic(&me.person())));
-        let block = contact_block(&me.person());
-        let other = (1..).map(identity).find(|other| contact_block(&other.person()) == block).unwrap();
-        assert_eq!(question(&other), question(&me));
-        // Topics of friends are hidden among others that are ours alone.
-        let friends = |of: &Identity| padded(Owner::Friend(1), &[Topic(*b"abcd")], of);
-        assert_ne!(friends(&other), friends(&me));
-        assert_eq!(friends(&me).len(), 16);
-    }
-
-    #[test]
-    fn what_an_archive_lacks_holds_up_others_for_days_and_not_longer() {
-        let wall = Timestamp::from_millis(1_700_000_000_000);
-        let (friend, contact) = (Owner::Friend(1), Owner::Contact);
-        let mut standing = Standing::default();
-        assert!(!standing.lacks(friend, wall));
-        assert!(!standing.lacks(friend, wall.after(LOST)));
-        assert!(standing.lacks(friend, wall.after(LOST * 2)));
-        assert!(!standing.lacks(contact, wall.after(LOST * 2)), "each owner by itself");
-        // All at once what was sent a moment ago is not what it should have by now.
-        let now = u32::try_from(wall.as_millis() / 1_000).unwrap();
-        assert!(!is_settled(now, wall) && is_settled(now - 3_600, wall));
     }
 }
