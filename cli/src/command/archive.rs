@@ -2,7 +2,6 @@
 
 use super::archives::Grant;
 use super::node::Serve;
-use crate::duration;
 use crate::failure::Outcome;
 use crate::home::Home;
 use crate::output::Output;
@@ -28,10 +27,6 @@ pub(crate) struct Archive {
     #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=30))]
     keep_days: u32,
 
-    /// End envelopes earlier than after a day, for trials
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "keep_days", hide = true)]
-    keep_for: Option<Duration>,
-
     /// When it is full, let go first what shows the least proof of work, instead of what is oldest
     #[arg(long)]
     weakest_first: bool,
@@ -46,7 +41,7 @@ impl Archive {
     pub(crate) fn run(self, home: &Home, output: &Output) -> Outcome {
         let mut role = ArchiveRole::new(home.dir().join("archive.db"));
         role.most_bytes = self.keep_bytes;
-        role.most_age = self.keep_for.unwrap_or(Duration::from_secs(u64::from(self.keep_days) * 86_400));
+        role.most_age = Duration::from_secs(u64::from(self.keep_days) * 86_400);
         role.grants = self.grant.into_iter().map(|grant| grant.0).collect();
         if self.weakest_first {
             role.leaves = Leaves::Weakest;
