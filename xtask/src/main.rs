@@ -30,6 +30,9 @@ Tasks:
   header [--check]      render include/subrosa.h from ffi/, or check that it is fresh";
 
 fn main() -> ExitCode {
+    if let Some(code) = task::fuzz::instruments::compile(std::env::args_os().skip(1)) {
+        return code;
+    }
     let mut args = std::env::args().skip(1);
     let task = args.next().unwrap_or_default();
     let rest: Vec<String> = args.collect();

@@ -1,9 +1,11 @@
 //! `fuzz`: builds the fuzz targets in fuzz/ and runs them one after the other.
 //!
 //! libFuzzer comes with the crate libfuzzer-sys, and the instruments it needs are a pass of LLVM's that every compiler
-//! has; so nothing is installed and no nightly compiler is needed. What the fuzzer learns stays in target/fuzz/corpus; fuzz/corpus holds the seeds, which
-//! `--seeds` makes anew. Inputs that crash a target stay in fuzz/artifacts until the defect is mended and a test
-//! holds the case.
+//! has; so nothing is installed and no nightly compiler is needed. What the fuzzer learns stays in target/fuzz/corpus;
+//! fuzz/corpus holds the seeds, which `--seeds` makes anew. Inputs that crash a target stay in fuzz/artifacts until the
+//! defect is mended and a test holds the case.
+
+pub(crate) mod instruments;
 
 use crate::shell::{cargo, program, succeeds};
 use std::collections::VecDeque;
@@ -132,13 +134,6 @@ fn folder() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from).join("fuzz")
 }
 
-/// What the compiler puts in so that libFuzzer sees which code ran and what was compared; debug assertions and overflow
-/// checks are on. The flags are those of cargo-fuzz.
-const INSTRUMENTS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
-    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
-    -Cllvm-args=-sanitizer-coverage-trace-compares -Cllvm-args=-sanitizer-coverage-stack-depth \
-    -Cllvm-args=-simplifycfg-branch-fold-threshold=0 --cfg fuzzing -Cdebug-assertions";
-
 /// Builds the targets and gives the folder that they are in.
 fn build(options: &Options) -> Option<PathBuf> {
     let Some(host) = host() else {
@@ -154,11 +149,15 @@ fn build(options: &Options) -> Option<PathBuf> {
         [only] => build.args(["--bin", only]),
         _ => build.arg("--bins"),
     };
+    if !instruments::put_in(&mut build) {
+        eprintln!("error: this program does not find itself, to add flags for the compiler");
+        return None;
+    }
     if options.address {
         // Still behind a gate in the stable compiler.
-        build.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", format!("{INSTRUMENTS} -Zsanitizer=address"));
+        build.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "--cfg fuzzing -Zsanitizer=address");
     } else {
-        build.env("RUSTFLAGS", INSTRUMENTS);
+        build.env("RUSTFLAGS", "--cfg fuzzing");
     }
     succeeds(&mut build).then(|| built.join(host).join("release"))
 }
