@@ -161,7 +161,6 @@ impl Config {
             Preset::Test => {
                 config.bind = vec![(Ipv4Addr::LOCALHOST, 0).into()];
                 config.redial = (Duration::from_millis(50), Duration::from_secs(2));
-                config.dial_timeout = Duration::from_secs(2);
                 config.fallback = Duration::from_millis(200);
                 config.copy_ttl = Duration::from_secs(3_600);
                 config.receipt_wait = Duration::from_millis(200);

@@ -12,6 +12,8 @@ mod listening;
 mod openings;
 mod records;
 mod sealing;
+#[cfg(feature = "testing")]
+mod settled;
 
 use super::Engine;
 use super::friend::DEVICE;

@@ -167,11 +167,10 @@ async fn live(parts: Parts) -> Result<End> {
 }
 
 #[cfg(feature = "testing")]
-#[expect(clippy::panic, reason = "that is what it is for")]
 fn crash_if_wanted(whisper: &Whisper) {
     let wanted = std::mem::take(&mut whisper.wanted().crash);
     if wanted {
-        panic!("a test wants the task to crash");
+        crate::testing::crash("the task of whisper");
     }
 }
 

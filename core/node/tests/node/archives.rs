@@ -1,7 +1,7 @@
 //! Archives: what came while we were away, who lies and who stalls, and what the host did not take yet.
 
-use crate::host::{Host, TestClock};
-use crate::whisper::{TOPIC, eventually, hub, listen, opened, published, quick, symmetric, to_all, user};
+use crate::host::{Host, LIMIT, TestClock, found};
+use crate::whisper::{TOPIC, hub, listen, opened, published, quick, symmetric, to_all, user};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -73,11 +73,11 @@ fn an_archive_that_is_added_is_asked_at_once_and_forgotten_when_it_is_removed() 
     let error = wait(ben.node.publish(to_all("x"))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoWay, "an archive takes nothing without a grant");
     assert_eq!(opened(&mut ben).body, b"before it was known");
-    eventually("the note", || wait(ben.node.archive_list(None, 10)).unwrap()[0].last_good);
+    found("the note", || wait(ben.node.archive_list(None, 10)).unwrap()[0].last_good);
     assert_eq!(wait(ben.node.status()).unwrap().archives, 1);
     wait(ben.node.archive_remove(&port.to_string())).unwrap();
     assert!(wait(ben.node.archive_list(None, 10)).unwrap().is_empty());
-    eventually("the end", || (wait(ben.node.status()).unwrap().archives == 0).then_some(()));
+    found("the end", || (wait(ben.node.status()).unwrap().archives == 0).then_some(()));
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -133,7 +133,7 @@ fn archives_that_lie_or_stall_cost_nothing_that_a_good_one_has() {
     let key = SubscribeKey::Symmetric(symmetric());
     let id = wait(ben.node.subscribe(Subscription::new(key, vec![TOPIC]))).unwrap();
     for (_, questions) in &bad {
-        questions.recv_timeout(Duration::from_secs(20)).unwrap();
+        questions.recv_timeout(LIMIT).unwrap();
     }
     wait(ada.node.publish(to_all("one"))).unwrap();
     assert_eq!(published(&mut ada), PublishResult::Sent);
@@ -145,7 +145,7 @@ fn archives_that_lie_or_stall_cost_nothing_that_a_good_one_has() {
     ben.stop();
     keeper.stop();
     ben.start_with(archives);
-    bad[0].1.recv_timeout(Duration::from_secs(20)).unwrap();
+    bad[0].1.recv_timeout(LIMIT).unwrap();
     let listed = wait(ben.node.subscription_list(None, 1)).unwrap();
     assert_eq!((listed[0].id, listed[0].complete), (id, None));
 }
@@ -192,7 +192,7 @@ fn a_host_that_acknowledges_nothing_stops_the_flow_and_gets_all_of_it_later() {
 
     let mut seen = BTreeSet::new();
     while seen.len() < 4_096 {
-        let event = wait(ben.node.next_event(Duration::from_secs(20))).unwrap().expect("as many as fit");
+        let event = wait(ben.node.next_event(LIMIT)).unwrap().expect("as many as fit");
         if let EventKind::Envelope(opened) = event.kind {
             assert!(seen.insert(opened.body), "twice");
         }
@@ -203,7 +203,7 @@ fn a_host_that_acknowledges_nothing_stops_the_flow_and_gets_all_of_it_later() {
     ben.stop();
     ben.start_with(archives);
     let mut take = |ben: &Host| {
-        let event = wait(ben.node.next_event(Duration::from_secs(20))).unwrap().expect("the rest");
+        let event = wait(ben.node.next_event(LIMIT)).unwrap().expect("the rest");
         if let EventKind::Envelope(opened) = &event.kind {
             assert!(seen.insert(opened.body.clone()), "twice");
         }
@@ -228,7 +228,7 @@ fn an_archive_with_a_grant_takes_what_no_peer_is_there_for() {
         config.whisper.archives = vec![ArchiveAddress { grant: Some(b"grant".to_vec()), ..at(port) }];
     };
     let mut ada = Host::with(granted);
-    eventually("the archive", || (wait(ada.node.status()).unwrap().archives == 1).then_some(()));
+    found("the archive", || (wait(ada.node.status()).unwrap().archives == 1).then_some(()));
     let mut cheap = to_all("by hand");
     cheap.pow = Some(0.0);
     wait(ada.node.publish(cheap)).unwrap();
@@ -254,7 +254,7 @@ fn what_one_archive_does_not_take_goes_to_another_that_is_added_later() {
         config.whisper.archives = vec![ArchiveAddress { grant: Some(b"grant".to_vec()), ..at(stalls) }];
     });
     wait(ada.node.publish(to_all("to whom it may concern"))).unwrap();
-    questions.recv_timeout(Duration::from_secs(20)).unwrap();
+    questions.recv_timeout(LIMIT).unwrap();
     wait(ada.node.archive_add(&port.to_string(), Some(b"grant".to_vec()))).unwrap();
     assert_eq!(published(&mut ada), PublishResult::Sent);
 }
@@ -277,7 +277,7 @@ async fn client(
 
 async fn let_go(happened: &mut tokio::sync::mpsc::Receiver<GossipEvent>) {
     let down = async { while !matches!(happened.recv().await.unwrap(), GossipEvent::Down { .. }) {} };
-    tokio::time::timeout(Duration::from_secs(10), down).await.expect("it is let go");
+    tokio::time::timeout(LIMIT, down).await.expect("it is let go");
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn clients_that_ask_without_end_or_gossip_are_let_go() {
         let mut refused = 0;
         loop {
             let nonsense = vec![0xff; 100].into();
-            let Ok(reply) = peer.request(nonsense, Duration::from_secs(10)).await else { break };
+            let Ok(reply) = peer.request(nonsense, LIMIT).await else { break };
             let why = Reply::decode(&reply).unwrap();
             assert!(matches!(why, Reply::Refused(Refused::BadQuestion | Refused::Busy(_))), "{why:?}");
             refused += 1;
@@ -312,7 +312,7 @@ fn everything(archive: SocketAddr) -> Answer {
         let (limit, cursor, grant) = (MAX_ENVELOPES, None, None);
         let request = Request { from: 0, to: u32::MAX, topics: None, limit, cursor, grant };
         let question = Question::Request(request).encode().into();
-        match Reply::decode(&peer.request(question, Duration::from_secs(10)).await.unwrap()).unwrap() {
+        match Reply::decode(&peer.request(question, LIMIT).await.unwrap()).unwrap() {
             Reply::Answer(answer) => answer,
             other => panic!("{other:?}"),
         }
@@ -341,7 +341,7 @@ fn an_archive_whose_clock_is_wrong_for_a_moment_keeps_what_it_has() {
         config.clock = Arc::<TestClock>::clone(&clock);
     });
     // What is too old by any clock goes, so it has been cleaned by the wrong one.
-    let left = eventually("the cleaning", || Some(everything(port).envelopes).filter(|all| all.len() < 2));
+    let left = found("the cleaning", || Some(everything(port).envelopes).filter(|all| all.len() < 2));
     assert_eq!(left, [young.raw().clone()]);
     assert!(everything(port).oldest > now() + 300 * DAY, "it was away for a year, as far as it knows");
     keeper.stop();
@@ -350,6 +350,6 @@ fn an_archive_whose_clock_is_wrong_for_a_moment_keeps_what_it_has() {
         role(config);
         config.whisper.listen = vec![port];
     });
-    eventually("an archive that is whole", || (everything(port).oldest < now() + DAY).then_some(()));
+    found("an archive that is whole", || (everything(port).oldest < now() + DAY).then_some(()));
     assert_eq!(everything(port).envelopes.len(), 1);
 }

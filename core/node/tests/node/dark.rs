@@ -28,7 +28,7 @@ fn friends_who_are_never_up_together_say_everything_once_and_in_order() {
             for i in sent.len()..EACH.min(10 * (round + 1)) {
                 sent.push(host.send_to(to, format!("{from} {i}")));
             }
-            log.take(host);
+            log.settle(host, &relay);
             host.stop();
         }
         if log_a.delivered.len() >= EACH && log_b.delivered.len() >= EACH {

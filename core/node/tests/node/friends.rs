@@ -97,7 +97,7 @@ fn a_removed_friend_gets_nothing_and_its_queue_ends() {
     );
     b.start();
     b.send(&a, "are you there?");
-    assert!(a.quiet_for(Duration::from_millis(800), |k| matches!(
+    assert!(a.quiet_for(Duration::from_millis(500), |k| matches!(
         k,
         EventKind::Message(_) | EventKind::Link { remote: Some(_), .. }
     )));
@@ -159,7 +159,7 @@ fn direct_off_closes_the_door_and_on_opens_it() {
     a.wait(a.node.friend_set_direct(b.id(), false)).unwrap();
     b.until(|k| matches!(k, EventKind::Link { remote: None, .. }).then_some(()));
     b.send(&a, "waits");
-    assert!(a.quiet_for(Duration::from_millis(800), |k| matches!(k, EventKind::Message(_))));
+    assert!(a.quiet_for(Duration::from_millis(500), |k| matches!(k, EventKind::Message(_))));
     a.wait(a.node.friend_set_direct(b.id(), true)).unwrap();
     assert_eq!(a.message().body, b"waits");
 }

@@ -1,16 +1,20 @@
 //! For tests of what goes by envelope: a node and archive in between, and friends who use it.
 
-use crate::host::{Host, eventually, make_friends};
+use crate::host::{Host, LIMIT, found, make_friends};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use subrosa::testing::Settled;
 use subrosa::{
     ArchiveAddress, ArchiveRole, Config, DeliveryState, EventKind, FriendChange, MessageId, Received,
     RequestOrigin, Secret32, StoreKey, wait,
 };
+use subrosa_proto::envelope::Envelope;
+use subrosa_store::archive::{Archive, ArchiveOptions, Query, SqliteArchive};
 use subrosa_store::{Options, Store};
 
-/// So long nothing happens before a host takes it that nothing will.
-pub const QUIET: Duration = Duration::from_millis(1_500);
+/// So long a test looks on while something must not happen.
+pub const QUIET: Duration = Duration::from_millis(500);
 /// So cheap that a test does not search for long.
 pub const POW: f64 = 0.000_01;
 
@@ -32,17 +36,49 @@ impl Relay {
             config.whisper.listen = vec![([127, 0, 0, 1], 0).into()];
             config.whisper.archive = Some(role);
         });
-        let mut port = None;
-        eventually("a node port", || {
-            port = wait(host.node.status()).unwrap().node_addresses.first().copied();
-            port.is_some()
-        });
-        Relay { _host: host, port: port.unwrap(), folder }
+        let port = found("a node port", || wait(host.node.status()).unwrap().node_addresses.first().copied());
+        Relay { _host: host, port, folder }
     }
 
-    /// The file of its archive.
-    pub fn archive(&self) -> std::path::PathBuf {
-        self.folder.path().join("archive")
+    /// Everything that its archive keeps.
+    pub fn kept(&self) -> Vec<Envelope> {
+        found("a copy of the archive that can be read", || self.try_kept().ok())
+    }
+
+    /// From a copy, since the node has the file open; while it writes, the copy may be worth nothing.
+    fn try_kept(&self) -> subrosa::Result<Vec<Envelope>> {
+        let folder = tempfile::tempdir().unwrap();
+        for suffix in ["", "-wal"] {
+            let name = format!("archive{suffix}");
+            let _ = std::fs::copy(self.folder.path().join(&name), folder.path().join(&name));
+        }
+        let archive = SqliteArchive::open(ArchiveOptions::new(folder.path().join("archive")))?;
+        let query =
+            Query { from: 0, to: u32::MAX, topics: None, after: None, limit: 1_000, bytes: 64 << 20, now: 0 };
+        let page = archive.query(&query)?;
+        assert!(!page.more);
+        Ok(page.envelopes.iter().map(|found| Envelope::decode(&found.raw).unwrap()).collect())
+    }
+
+    /// Waits until nothing is left of [`Relay::left_of`] the host, and leaves its events to be taken.
+    pub fn serve(&self, host: &Host) {
+        let start = Instant::now();
+        while let Some(left) = self.left_of(host) {
+            assert!(start.elapsed() < LIMIT, "the host does not come to rest: there is {left}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// What is left until this host has asked for everything and said everything, and all that it said is in the
+    /// archive.
+    fn left_of(&self, host: &Host) -> Option<&'static str> {
+        let said = match wait(host.node.settled()).unwrap() {
+            Settled::Said(said) => said,
+            Settled::Not(left) => return Some(left),
+        };
+        let kept: BTreeSet<_> =
+            self.try_kept().unwrap_or_default().iter().map(|envelope| envelope.hash().0).collect();
+        said.iter().any(|hash| !kept.contains(hash)).then_some("an envelope that is not in the archive")
     }
 
     /// A setting for those who use it.
@@ -58,33 +94,68 @@ impl Relay {
 }
 
 /// What one host has seen, over all its lives.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Log {
     pub messages: Vec<Received>,
     pub delivered: Vec<MessageId>,
     pub links: usize,
+    /// Whether our store turned out to be an older one.
+    pub older: bool,
 }
 
 impl Log {
-    /// Takes and acks everything that happens until nothing does. Whether our store turned out to be an older one.
-    pub fn take(&mut self, host: &Host) -> bool {
-        let mut older = false;
-        while let Some(event) = wait(host.node.next_event(QUIET)).unwrap() {
-            match event.kind {
-                EventKind::Message(message) => self.messages.push(message),
-                EventKind::Delivery { message, state, .. } => {
-                    assert_eq!(state, DeliveryState::Delivered);
-                    self.delivered.push(message);
-                }
-                EventKind::Link { remote: Some(_), .. } => self.links += 1,
-                EventKind::OwnStore { .. } => older = true,
-                _ => {}
+    /// Takes and acks what happens until it is `enough`.
+    pub fn until(&mut self, host: &Host, what: &str, enough: impl Fn(&Log) -> bool) {
+        let mut start = Instant::now();
+        while !enough(self) {
+            if self.take(host, Duration::from_millis(100)) {
+                start = Instant::now();
             }
-            if let Some(id) = event.id {
-                wait(host.node.ack(id)).unwrap();
-            }
+            assert!(start.elapsed() < LIMIT, "nothing comes any more, and so never: {what}; {self:?}");
         }
-        older
+    }
+
+    /// Takes and acks what happens until nothing can happen any more, but for what others say: the host has got all
+    /// that the archive has for it, and has said all that it has to say, which is in the archive.
+    pub fn settle(&mut self, host: &Host, relay: &Relay) {
+        let mut start = Instant::now();
+        loop {
+            let left = relay.left_of(host);
+            let mut quiet = true;
+            while self.take(host, Duration::ZERO) {
+                quiet = false;
+            }
+            match left {
+                None if quiet => return,
+                Some(left) if quiet => {
+                    assert!(
+                        start.elapsed() < LIMIT,
+                        "the host does not come to rest: there is {left}; {self:?}"
+                    );
+                }
+                _ => start = Instant::now(),
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Takes and acks the next event, if one comes in this time.
+    fn take(&mut self, host: &Host, time: Duration) -> bool {
+        let Some(event) = wait(host.node.next_event(time)).unwrap() else { return false };
+        match event.kind {
+            EventKind::Message(message) => self.messages.push(message),
+            EventKind::Delivery { message, state, .. } => {
+                assert_eq!(state, DeliveryState::Delivered);
+                self.delivered.push(message);
+            }
+            EventKind::Link { remote: Some(_), .. } => self.links += 1,
+            EventKind::OwnStore { .. } => self.older = true,
+            _ => {}
+        }
+        if let Some(id) = event.id {
+            wait(host.node.ack(id)).unwrap();
+        }
+        true
     }
 
     pub fn bodies(&self) -> Vec<String> {

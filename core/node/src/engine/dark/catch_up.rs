@@ -75,6 +75,12 @@ impl Catching {
     fn soon(&mut self) {
         self.due = Timestamp::ZERO;
     }
+
+    /// Archives have given what they have, and nothing is to be asked at the moment.
+    #[cfg(feature = "testing")]
+    pub(super) fn is_done(&self, now: Timestamp) -> bool {
+        self.asked.is_none() && self.again.is_none() && !self.is_due(now)
+    }
 }
 
 /// How far the copies of the friend of this row were asked for.
