@@ -67,7 +67,7 @@ async fn two_runs_of_a_node_share_no_value_and_no_key() {
 #[tokio::test]
 async fn a_friends_port_is_silent_to_nodes_and_a_node_port_is_no_friend() {
     let (mut friend, other) = friends(V4);
-    let short = GossipConfig { dial: Duration::from_millis(600), ..crate::support::config() };
+    let short = GossipConfig { dial: Duration::from_secs(1), ..crate::support::config() };
     let mut node = Node::with(V4, short, 8);
     node.endpoint.dial(PeerAddress::at(friend.addr(), None).unwrap());
     assert_eq!(node.failed().await, DialFailure::NoAnswer);

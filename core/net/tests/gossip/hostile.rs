@@ -116,7 +116,7 @@ async fn who_speaks_something_else_is_refused_by_either_side() {
 
 #[tokio::test]
 async fn a_server_that_says_nonsense_or_nothing_is_no_peer() {
-    let mut a = Node::with(V4, GossipConfig { dial: Duration::from_secs(1), ..config() }, 64);
+    let mut a = Node::with(V4, GossipConfig { dial: Duration::from_secs(4), ..config() }, 64);
     let server = raw::server(V4, GOSSIP);
     let to = PeerAddress::at(server.local_addr().unwrap(), None).unwrap();
     a.endpoint.dial(to.clone());

@@ -1,12 +1,11 @@
 //! One question, one answer; who does not answer, or asks too much, costs time and nothing else.
 
 use crate::raw;
-use crate::support::{Node, V4, config, connect, key, until};
+use crate::support::{Node, PATIENCE, V4, config, connect, key, until};
 use std::time::Duration;
 use subrosa_net::gossip::{Bytes, DownReason, GossipConfig, RequestError};
-use tokio::time::Instant;
 
-const LONG: Duration = Duration::from_secs(15);
+const LONG: Duration = PATIENCE;
 
 #[tokio::test]
 async fn questions_are_answered_in_any_order_and_packets_go_on_meanwhile() {
@@ -32,22 +31,27 @@ async fn questions_are_answered_in_any_order_and_packets_go_on_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_refused_a_late_and_a_cut_answer_are_told_apart() {
+async fn a_node_that_takes_longer_than_it_may_refuses() {
     let settings = GossipConfig { answer_time: Duration::from_millis(300), ..config() };
+    let (mut a, mut b) = (Node::new(V4), Node::with(V4, settings, 8));
+    let (at_a, _) = connect(&mut a, &mut b).await;
+    let asked = tokio::spawn(at_a.peer.request(Bytes::from_static(b"?"), LONG));
+    let stalled = b.request().await;
+    assert_eq!(asked.await.unwrap(), Err(RequestError::Refused));
+    assert!(stalled.2.is_closed() && !stalled.2.answer(Bytes::new()));
+}
+
+#[tokio::test]
+async fn a_refused_a_late_and_a_cut_answer_are_told_apart() {
+    let settings = GossipConfig { answer_time: LONG, ..config() };
     let (mut a, mut b) = (Node::new(V4), Node::with(V4, settings, 8));
     let (at_a, at_b) = connect(&mut a, &mut b).await;
     let ask = |time| tokio::spawn(at_a.peer.request(Bytes::from_static(b"?"), time));
     let asked = ask(LONG);
     drop(b.request().await);
     assert_eq!(asked.await.unwrap(), Err(RequestError::Refused));
-    // The node does not answer in the time it has itself.
-    let (asked, begin) = (ask(LONG), Instant::now());
-    let stalled = b.request().await;
-    assert_eq!(asked.await.unwrap(), Err(RequestError::Refused));
-    assert!(begin.elapsed() < Duration::from_secs(5));
-    assert!(stalled.2.is_closed() && !stalled.2.answer(Bytes::new()));
     // Whoever asks does not wait so long; the node hears of it.
-    let asked = ask(Duration::from_millis(50));
+    let asked = ask(Duration::from_secs(2));
     let given_up = b.request().await;
     assert_eq!(asked.await.unwrap(), Err(RequestError::TimedOut));
     until("it is closed", || given_up.2.is_closed()).await;
@@ -67,7 +71,7 @@ async fn a_peer_that_stalls_its_answer_keeps_nothing_but_its_own_slots() {
     let at = raw::client(V4, raw::GOSSIP);
     let (connection, mut send, _recv) = raw::peer(&at, &key(77), a.addr(), 1000).await;
     let peer = a.up().await.peer;
-    let asked = tokio::spawn(peer.request(Bytes::from_static(b"?"), Duration::from_millis(300)));
+    let asked = tokio::spawn(peer.request(Bytes::from_static(b"?"), Duration::from_secs(2)));
     let (mut answer, mut question) = connection.accept_bi().await.unwrap();
     assert_eq!(question.read_to_end(100).await.unwrap(), [0, 0, 0, 1, b'?']);
     // A length, one byte, and then nothing.

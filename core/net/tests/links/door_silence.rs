@@ -119,7 +119,7 @@ async fn a_real_quic_client_without_a_tag_hears_nothing() {
 
 #[tokio::test]
 async fn who_was_removed_hears_nothing() {
-    let quick = EndpointConfig { dial: Duration::from_millis(400), ..config() };
+    let quick = EndpointConfig { dial: Duration::from_secs(1), ..config() };
     let (mut a, mut b) = (Side::with(1, V4, quick), Side::new(2, V4));
     befriend(&a, &b, &secret(5));
     b.doors.remove(DoorId::Friend(1));

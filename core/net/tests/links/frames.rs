@@ -40,7 +40,8 @@ async fn a_node_that_does_not_read_slows_its_friend_and_loses_nothing() {
         match at_a.link.send(frame(sent)) {
             Ok(()) => sent += 1,
             Err(SendError::Full) => {
-                // Full for good, or only until more has left? Give it the time to leave.
+                // Full for good, or only until more has left? Give it the time to leave; on a slow machine less is on
+                // its way, and the rest of the test is the same.
                 if tokio::time::timeout(Duration::from_millis(300), at_a.link.writable()).await.is_err() {
                     break;
                 }
@@ -136,11 +137,7 @@ async fn an_ended_stream_ends_the_link() {
 }
 
 fn short_lived() -> EndpointConfig {
-    EndpointConfig {
-        idle: Duration::from_millis(1200),
-        keep_alive_after: Duration::from_millis(300),
-        ..config()
-    }
+    EndpointConfig { idle: Duration::from_secs(3), keep_alive_after: Duration::from_millis(500), ..config() }
 }
 
 #[tokio::test]
@@ -148,8 +145,8 @@ async fn a_quiet_link_is_kept_alive_in_the_foreground_only() {
     let (mut a, mut b) = friends_with(V4, short_lived());
     let (at_a, _) = link(&mut a, &mut b).await;
     b.endpoint.set_keep_alive(false);
-    // One side is enough. Three idle time-outs pass.
-    let quiet = tokio::time::timeout(Duration::from_millis(3600), a.events.recv()).await;
+    // One side is enough. More than an idle time-out passes.
+    let quiet = tokio::time::timeout(Duration::from_secs(5), a.events.recv()).await;
     assert!(quiet.is_err(), "{quiet:?}");
     at_a.link.send(b"still here".to_vec()).unwrap();
     assert_eq!(b.frame().await, b"still here");

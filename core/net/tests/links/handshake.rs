@@ -1,7 +1,7 @@
 //! Who becomes linked, over good and bad paths, and who does not.
 
 use crate::raw;
-use crate::support::{Side, V4, V6, befriend, config, friends, friends_with, hello, link, secret};
+use crate::support::{PATIENCE, Side, V4, V6, befriend, config, friends, friends_with, hello, link, secret};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use subrosa_net::link::{DialFailure, DoorId, EndpointConfig, Role};
@@ -87,7 +87,7 @@ async fn repeated_packets_change_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_path_slows_a_link_and_breaks_nothing() {
-    let patient = EndpointConfig { mute: Duration::from_secs(20), dial: Duration::from_secs(20), ..config() };
+    let patient = EndpointConfig { mute: PATIENCE, dial: PATIENCE, ..config() };
     let (mut a, mut b) = friends_with(V4, patient);
     let bad = Faults {
         lose: 10,
@@ -121,7 +121,8 @@ async fn a_bad_path_slows_a_link_and_breaks_nothing() {
 
 #[tokio::test]
 async fn who_the_node_does_not_want_stands_before_a_mute_door() {
-    let quick = EndpointConfig { mute: Duration::from_millis(700), ..config() };
+    let quick = EndpointConfig { mute: Duration::from_secs(3), ..config() };
+    let mute = quick.mute;
     let (mut a, mut b) = friends_with(V4, quick);
     b.welcoming = false;
     let begin = std::time::Instant::now();
@@ -137,7 +138,7 @@ async fn who_the_node_does_not_want_stands_before_a_mute_door() {
         () = serve => unreachable!("serving does not end"),
     };
     assert_eq!(failed, DialFailure::Refused);
-    assert!(begin.elapsed() >= Duration::from_millis(650), "it ends at the fixed time, not at once");
+    assert!(begin.elapsed() >= mute, "it ends at the fixed time, not at once");
     assert_eq!(b.knocked, [a.person()]);
 }
 
@@ -224,7 +225,7 @@ async fn man_in_the_middle(
 
 #[tokio::test]
 async fn no_link_when_tls_ends_in_the_middle_and_no_name_is_overheard() {
-    let quick = EndpointConfig { mute: Duration::from_millis(700), ..config() };
+    let quick = EndpointConfig { mute: Duration::from_secs(3), ..config() };
     let (mut a, mut b) = (Side::with(1, V4, quick.clone()), Side::with(2, V4, quick));
     befriend(&a, &b, &secret(5));
     let e = raw::server(V4);

@@ -9,7 +9,9 @@ use subrosa_proto::entropy::{Entropy, SeededEntropy};
 use subrosa_proto::friends::knock::{Expect, Initiator, M1_LEN};
 use subrosa_proto::friends::pair::{DoorKeys, door_keys};
 
-const MUTE: Duration = Duration::from_millis(900);
+const MUTE: Duration = Duration::from_secs(2);
+/// What a busy machine may add: less than the other times of an endpoint, by which no visit is to end.
+const SLOW: Duration = Duration::from_secs(20);
 
 /// What a visitor does on its stream.
 enum Says {
@@ -45,9 +47,10 @@ const PROBES: [usize; 4] = [1326, 1389, 1420, 1452];
 
 /// Gives what the visitor sees, how long it lasts, and the sizes of B's datagrams once TLS has ended.
 async fn visit(b: &Side, keys: &DoorKeys, says: &Says) -> (Sees, Duration, Vec<usize>) {
-    let at = raw::client(V4);
+    // B's time begins when the first packet comes.
+    let (begin, at) = (Instant::now(), raw::client(V4));
     let connection = raw::connecting(&at, b.addr(), &keys.door).await.unwrap();
-    let (begin, me) = (Instant::now(), at.local_addr().unwrap());
+    let me = at.local_addr().unwrap();
     let before = b.sent_to(me);
     let mut sees = Sees { bytes: 0, stream_ended: false, other_streams: false, code: None, reason: vec![] };
     let exporter = raw::exporter(&connection);
@@ -172,8 +175,7 @@ async fn garbage_strangers_wrong_secrets_and_expired_invites_look_the_same() {
         // Acknowledgements, whose sizes vary with times and numbers.
         assert!(rest.iter().all(|size| (28..=close).contains(size)), "{what}: {rest:?}");
         assert_eq!(sees, NOTHING, "{what}");
-        assert!(time > MUTE - Duration::from_millis(150), "{what}: {time:?}");
-        assert!(time < MUTE + Duration::from_millis(1500), "{what}: {time:?}");
+        assert!(time >= MUTE && time < MUTE + SLOW, "{what}: {time:?}");
     }
     assert_eq!(b.endpoint.unproven(), 0);
     b.assert_quiet();
@@ -203,10 +205,7 @@ async fn who_stops_after_m2_is_never_known_and_ends_at_the_fixed_time() {
     let keys = door_keys(secret(6).as_bytes(), &b.person());
     let (sees, time, _) = visit(&b, &keys, &Says::HalfAKnock).await;
     assert_eq!(sees, NOTHING, "after M2 nothing more comes");
-    assert!(
-        time > MUTE - Duration::from_millis(150) && time < MUTE + Duration::from_millis(1500),
-        "{time:?}"
-    );
+    assert!(time >= MUTE && time < MUTE + SLOW, "{time:?}");
     b.assert_quiet();
 }
 
@@ -225,5 +224,5 @@ async fn who_never_finishes_tls_ends_too() {
     socket.send_to(&first[..length], b.addr()).await.unwrap();
     crate::support::until("the visitor came", || b.endpoint.unproven() == 1).await;
     crate::support::until("the visitor was sent away", || b.endpoint.unproven() == 0).await;
-    assert!(begin.elapsed() > MUTE - Duration::from_millis(150));
+    assert!(begin.elapsed() >= MUTE);
 }
