@@ -33,7 +33,7 @@ fn a_healthy_store_is_healthy() {
     ada.good(&["send", &ben.id, "Hello"]);
     let run = ben.start(&["run"]);
     run.wait_for_type("status");
-    let done = ada.run(&["doctor", "--wait", "30s"]);
+    let done = ada.run(&["doctor", "--wait", "60s"]);
     assert_eq!(consistent(&done)["problems"], 0, "{done:?}");
     for check in ["settings", "store", "answers", "clock", "friends", "queues"] {
         assert_eq!(verdicts(&done, check), ["ok"], "{check}: {done:?}");

@@ -82,7 +82,7 @@ pub(crate) fn expect(node: *const subrosa_node, kind: i32) -> *mut subrosa_event
         let mut event = null_mut();
         // SAFETY: all pointers are to live values.
         unsafe {
-            ok(subrosa_node_next_event(node, 30_000, &raw mut event));
+            ok(subrosa_node_next_event(node, 60_000, &raw mut event));
             if subrosa_event_kind(event) == kind {
                 return event;
             }

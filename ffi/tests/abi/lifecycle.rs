@@ -279,12 +279,12 @@ fn the_wakeup_comes_and_cannot_call_back_in() {
     unsafe {
         ok(subrosa_node_set_wakeup(bob, Some(wake), (&raw const woken).cast_mut().cast()));
         // Once at first, to be sure that nothing is missed.
-        woke.recv_timeout(Duration::from_secs(30)).unwrap();
+        woke.recv_timeout(Duration::from_secs(60)).unwrap();
         let body = [1u8];
         ok(subrosa_message_send(alice, &raw const bob_id, body.as_ptr(), 1, null(), null_mut()));
         let mut event = null_mut();
         'found: loop {
-            woke.recv_timeout(Duration::from_secs(30)).expect("an event without a wake-up");
+            woke.recv_timeout(Duration::from_secs(60)).expect("an event without a wake-up");
             while subrosa_node_next_event(bob, 0, &raw mut event) == SUBROSA_OK {
                 let kind = subrosa_event_kind(event);
                 ok(subrosa_node_ack(bob, subrosa_event_id(event)));

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 /// The longest that a step may take which waits for nothing but the machine.
-pub const PROMPTLY: Duration = Duration::from_secs(20);
+pub const PROMPTLY: Duration = Duration::from_secs(60);
 
 /// A running host.
 pub struct Process {

@@ -1,7 +1,7 @@
 //! Floods of Initials: with tags of nobody, with tags of a friend and nonsense behind them, and real ones that nobody
 //! follows up (half-open connections).
 
-use crate::peer::{Known, Peer};
+use crate::peer::{Known, LIMIT, Peer};
 use crate::siege::{LITTLE, Siege};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -103,7 +103,7 @@ async fn harvest(to: &Known, count: usize) -> Vec<Vec<u8>> {
             peer.endpoint.dial(peer.target(&known, DoorId::Friend(1), hello.clone()));
         }
         for _ in 0..16 {
-            let came = tokio::time::timeout(Duration::from_secs(5), sink.recv_from(&mut bytes)).await;
+            let came = tokio::time::timeout(LIMIT, sink.recv_from(&mut bytes)).await;
             let length = came.expect("a dial sends").unwrap().0;
             // Those that come again are not counted twice.
             firsts.insert(bytes[6..26].to_vec(), bytes[..length].to_vec());
@@ -117,7 +117,7 @@ async fn harvest(to: &Known, count: usize) -> Vec<Vec<u8>> {
 async fn tags_of_a_friend_and_handshakes_that_nobody_follows_up() {
     let mut siege = Siege::new().await;
     let invite = siege.invite();
-    let mut peer = Peer::new([127, 0, 0, 1], Duration::from_secs(5));
+    let mut peer = Peer::new([127, 0, 0, 1], LIMIT);
     let friend = peer.redeem(&invite).await;
     let mut up = peer.link(&friend).await;
     let real = harvest(&friend, 500).await;

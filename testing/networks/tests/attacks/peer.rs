@@ -20,7 +20,7 @@ use subrosa_proto::identity::{Certificate, DeviceKey, DevicePublic, Identity, Pe
 use subrosa_proto::time::Timestamp;
 use tokio::sync::mpsc;
 
-pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = subrosa_networks::process::PROMPTLY;
 
 pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();

@@ -1,8 +1,8 @@
 //! A node under attack, a friend of its who behaves, and a scale for what the node takes.
 
-use crate::peer::{Known, Peer};
+use crate::peer::{Known, LIMIT, Peer};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use subrosa_networks::meter;
 use subrosa_networks::process::{PROMPTLY, Process, befriend, text};
 
@@ -34,7 +34,7 @@ impl Siege {
         let start = || Process::start(env!("CARGO_BIN_EXE_subrosa-testhost").as_ref(), &[], "test", &any);
         let (mut node, mut honest) = (start(), start());
         befriend(&mut node, &mut honest);
-        let mut visitor = Peer::new([127, 9, 9, 9], Duration::from_secs(2));
+        let mut visitor = Peer::new([127, 9, 9, 9], LIMIT);
         let known = visitor.redeem(&text(&node.ask("invite"))).await;
         node.forget();
         let (memory, descriptors, processor, begin) = (0, 0, 0, Instant::now());
@@ -82,7 +82,7 @@ impl Siege {
                 break;
             }
             assert!(Instant::now() < end, "{} of {} came, {when}", came.len(), self.sent);
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(std::time::Duration::from_millis(5));
         }
         eprintln!("  friends served {when} within {:.1?}", begin.elapsed());
     }

@@ -3,8 +3,7 @@
 use crate::pair::Pair;
 use std::time::Duration;
 use subrosa_networks::net::{Place, possible};
-
-const SOON: Duration = Duration::from_secs(30);
+use subrosa_networks::process::PROMPTLY as SOON;
 
 /// One side leaves its address for a new one, and both send before anybody has noticed.
 fn one_moves(place: Place, other: Place) {
@@ -75,7 +74,7 @@ fn both_move_at_once_to_where_nobody_looks_and_one_comes_back() {
     pair.net.settle(Place::A, Some(2), None);
     assert!(pair.net.reaches(Place::B, &Place::A.v4(2)));
     pair.network_changed(&[Place::A]);
-    pair.check("one came back", Duration::from_secs(60));
+    pair.check("one came back", SOON);
     pair.exchange("after it", SOON);
 }
 

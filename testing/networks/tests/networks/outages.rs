@@ -5,6 +5,7 @@ use crate::pair::{Pair, seconds};
 use std::time::{Duration, Instant};
 use subrosa_networks::meter;
 use subrosa_networks::net::{Cable, Place, possible};
+use subrosa_networks::process::PROMPTLY;
 
 #[test]
 fn a_link_that_is_down_for_a_while() {
@@ -24,9 +25,9 @@ fn a_link_that_is_down_for_a_while() {
     pair.net.plug(Place::A, Cable::In);
     assert!(pair.net.reaches(Place::B, &Place::A.v4(2)), "the cable is in");
     // Who waits for friends that are away waits longer each time; half as long again as it was away, at worst.
-    let time = pair.check("the cable is in again", Duration::from_secs(30).max(down * 3));
+    let time = pair.check("the cable is in again", PROMPTLY.max(down * 3));
     eprintln!("down for {down:?}, all there {time:.1?} later");
-    pair.exchange("after it", Duration::from_secs(20));
+    pair.exchange("after it", PROMPTLY);
 }
 
 #[test]
@@ -42,7 +43,7 @@ fn a_fifth_of_all_packets_is_lost() {
     assert!((40..88).contains(&echoes), "{echoes} of 100 echoes came back");
     let before = pair.net.lost();
     for round in 0..3 {
-        pair.exchange(&format!("round {round} with loss"), Duration::from_secs(60));
+        pair.exchange(&format!("round {round} with loss"), PROMPTLY);
     }
     let after = pair.net.lost();
     let (seen, lost) = (after.0 - before.0, after.1 - before.1);
@@ -50,7 +51,7 @@ fn a_fifth_of_all_packets_is_lost() {
     eprintln!("{lost} of {seen} packets were lost on the way, {echoes} of 100 echoes came back");
     // Friends meet under loss, too.
     pair.network_changed(&[Place::A]);
-    pair.exchange("a new link under loss", Duration::from_secs(60));
+    pair.exchange("a new link under loss", PROMPTLY);
 }
 
 /// How long it takes until one message of A's is receipted.
@@ -58,7 +59,7 @@ fn receipt(pair: &mut Pair) -> Duration {
     pair.a.forget();
     let (begin, to) = (Instant::now(), pair.b.person.clone());
     let message = pair.a.ask(&format!("send {to} single 0 1"));
-    while pair.a.until("delivered", Duration::from_secs(30)) != message {}
+    while pair.a.until("delivered", PROMPTLY) != message {}
     begin.elapsed()
 }
 
@@ -74,18 +75,18 @@ fn packets_that_are_late() {
         host.ask("faults 0 300");
     }
     let late = (0..3).map(|_| receipt(&mut pair)).min().unwrap_or_default();
-    assert!(direct < delay && late >= 2 * delay, "a receipt took {direct:?}, and now {late:?}");
+    assert!(direct < late && late >= 2 * delay, "a receipt took {direct:?}, and now {late:?}");
     for host in [&mut pair.a, &mut pair.b] {
         assert!(host.ask("faults 5 300")["delayed"].as_u64() > Some(3));
     }
     pair.forget_singles();
-    pair.exchange("late, and 5 of 100 lost", Duration::from_secs(60));
+    pair.exchange("late, and 5 of 100 lost", PROMPTLY);
     let lost: u64 =
         [&mut pair.a, &mut pair.b].into_iter().filter_map(|h| h.ask("faults 5 300")["lost"].as_u64()).sum();
     assert!(lost > 0, "nothing was lost");
     // Friends meet over such a path, too.
     pair.network_changed(&[Place::B]);
-    pair.exchange("a new link over it", Duration::from_secs(60));
+    pair.exchange("a new link over it", PROMPTLY);
     eprintln!("a receipt took {direct:.1?}, then {late:.1?}; {lost} packets were lost");
 }
 
@@ -101,7 +102,7 @@ fn a_process_that_stands_still() {
     let stopped = Instant::now();
     let pid = pair.b.pid();
     while meter::state(pid) != 'T' {
-        assert!(stopped.elapsed() < Duration::from_secs(5), "it goes on");
+        assert!(stopped.elapsed() < PROMPTLY, "it goes on");
         std::thread::yield_now();
     }
     pair.send();
@@ -109,9 +110,9 @@ fn a_process_that_stands_still() {
     let used = meter::processor(pid);
     assert_eq!((meter::state(pid), meter::processor(pid)), ('T', used));
     pair.b.signal("CONT");
-    let time = pair.check("it goes on", Duration::from_secs(60));
+    let time = pair.check("it goes on", PROMPTLY);
     eprintln!("stopped for {stop:?}, all there {time:.1?} later");
-    pair.exchange("after it", Duration::from_secs(20));
+    pair.exchange("after it", PROMPTLY);
 }
 
 #[test]
@@ -129,7 +130,7 @@ fn sockets_that_break() {
         assert!(both, "the sockets of both families are broken: {answers}");
         let used = meter::processor(host.pid());
         let begin = Instant::now();
-        let time = pair.exchange(&format!("the sockets of {place:?} broke"), Duration::from_secs(45));
+        let time = pair.exchange(&format!("the sockets of {place:?} broke"), PROMPTLY);
         assert!(pair.net.reaches(peer, &place.v4(2)), "the network itself is well");
         let host = if place == Place::A { &mut pair.a } else { &mut pair.b };
         // A shut socket is always ready, and whoever believes that turns in a circle.
