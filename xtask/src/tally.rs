@@ -12,6 +12,63 @@ pub(crate) struct Tally {
     failed: u64,
     skipped: u64,
     failures: Vec<String>,
+    /// What the failed tests said, for the end.
+    said: Vec<Said>,
+}
+
+/// What a failed test said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Said {
+    test: String,
+    lines: Vec<String>,
+}
+
+/// So many lines of what a failed test said are repeated at the end, the message of its panic first among them.
+const REPEATED: usize = 20;
+
+/// Reads, line by line, the part of libtest's report that says what failed tests have said.
+#[derive(Default)]
+struct Listener {
+    said: Vec<Said>,
+    inside: bool,
+}
+
+impl Listener {
+    fn line(&mut self, line: &str) {
+        let head = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" ----"));
+        if let Some(head) = head {
+            let test = head.strip_suffix(" stdout").unwrap_or(head).to_owned();
+            self.said.push(Said { test, lines: Vec::new() });
+            self.inside = true;
+        } else if line == "failures:" || line.starts_with("test result: ") {
+            // Before what they said, and after it.
+            self.inside = false;
+        } else if let (true, Some(said)) = (self.inside, self.said.last_mut()) {
+            said.lines.push(line.to_owned());
+        }
+    }
+}
+
+impl Said {
+    /// The message of the panic and what is around it, without the backtrace.
+    fn gist(&self) -> Vec<&str> {
+        let shown = |line: &&str| !is_backtrace(line) && !line.trim().is_empty();
+        let lines: Vec<&str> = self.lines.iter().map(String::as_str).filter(shown).collect();
+        // Where there is more, the end says most; but a panic's message may be long itself.
+        let panics = lines.iter().rposition(|line| line.contains("panicked at "));
+        let last = lines.len().saturating_sub(REPEATED);
+        let from = panics.map_or(last, |at| at.min(lines.len()));
+        lines.into_iter().skip(from).take(REPEATED).collect()
+    }
+}
+
+/// `   3: node::relay::Log::settle` and `             at ./tests/node/relay.rs:125:13`, and what is around them.
+fn is_backtrace(line: &str) -> bool {
+    let trimmed = line.trim_start();
+    let frame = trimmed.split_once(": ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
+    let place = trimmed.starts_with("at ") && line.starts_with("      ");
+    let around = trimmed == "stack backtrace:" || trimmed.starts_with("note: ");
+    line.starts_with(' ') && (frame || place) || around
 }
 
 /// How a step ended.
@@ -41,7 +98,15 @@ struct Counts {
 
 impl Tally {
     pub(crate) fn new() -> Tally {
-        Tally { started: Instant::now(), step: 0, passed: 0, failed: 0, skipped: 0, failures: Vec::new() }
+        Tally {
+            started: Instant::now(),
+            step: 0,
+            passed: 0,
+            failed: 0,
+            skipped: 0,
+            failures: Vec::new(),
+            said: Vec::new(),
+        }
     }
 
     fn elapsed(&self) -> String {
@@ -85,7 +150,9 @@ impl Tally {
         let since = self.announce(name);
         let mut counts = Counts::default();
         let mut failed = Vec::new();
+        let mut listener = Listener::default();
         let good = shell::succeeds_watched(command, |line| {
+            listener.line(line);
             if let Some(more) = counts_of(line) {
                 counts.passed += more.passed;
                 counts.failed += more.failed;
@@ -94,6 +161,7 @@ impl Tally {
                 failed.push(test.to_owned());
             }
         });
+        self.said.append(&mut listener.said);
         self.passed += counts.passed;
         self.skipped += counts.ignored;
         self.failed += counts.failed;
@@ -108,9 +176,13 @@ impl Tally {
         self.conclude(name, since, end);
     }
 
-    /// Lists what failed, and ends with the counts on the last line.
+    /// Lists what failed and what it said, so that the end of a log says why, and ends with the counts on the last line.
     pub(crate) fn end(self) -> ExitCode {
         println!("\n==> [{}] done", self.elapsed());
+        for said in &self.said {
+            println!("\n{} said:", said.test);
+            said.gist().iter().for_each(|line| println!("    {line}"));
+        }
         for failure in &self.failures {
             println!("FAILED: {failure}");
         }
@@ -160,6 +232,50 @@ mod tests {
         assert_eq!(counts_of("running 3 tests"), None);
         assert_eq!(failed_test("test a::b ... FAILED"), Some("a::b"));
         assert_eq!(failed_test("test a::b ... ok"), None);
+    }
+
+    #[test]
+    fn the_end_repeats_what_failed_tests_said_without_their_backtraces() {
+        let report = "\
+running 2 tests
+test one::good ... ok
+test one::bad ... FAILED
+
+failures:
+
+---- one::bad stdout ----
+something before it
+thread 'one::bad' (7) panicked at tests/one.rs:5:9:
+assertion `left == right` failed: why
+  left: 1
+ right: 2
+stack backtrace:
+   0: __rustc::rust_begin_unwind
+             at /rustc/5980/library/std/src/panicking.rs:689:5
+   1: one::bad
+             at ./tests/one.rs:5:9
+note: Some details are omitted, run with `RUST_BACKTRACE=full` for a verbose backtrace.
+
+
+failures:
+    one::bad
+
+test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0s";
+        let mut listener = Listener::default();
+        report.lines().for_each(|line| listener.line(line));
+        let [said] = &listener.said[..] else { panic!("{:?}", listener.said) };
+        assert_eq!(said.test, "one::bad");
+        let expected = [
+            "thread 'one::bad' (7) panicked at tests/one.rs:5:9:",
+            "assertion `left == right` failed: why",
+            "  left: 1",
+            " right: 2",
+        ];
+        assert_eq!(said.gist(), expected);
+        // Who panics without a word has said something before, perhaps.
+        let lines = (0..30).map(|n| n.to_string()).collect();
+        let said = Said { test: "talks".into(), lines };
+        assert_eq!((said.gist().len(), said.gist()[0]), (REPEATED, "10"));
     }
 
     #[test]
