@@ -122,6 +122,7 @@ impl Engine {
             if let Some(friend) = self.friends.get_mut(&row) {
                 // A dial under way names the run before.
                 if let Some(dial) = friend.dial.take() {
+                    friend.give_dial_up();
                     self.dials.remove(&dial);
                     friend.dialer.failed(now, &mut self.entropy);
                 }
@@ -211,7 +212,10 @@ impl Engine {
     /// The newest copy of the friend's store is there.
     pub(super) fn friend_copy(&mut self, row: i64, hello: &Hello) {
         let Some(friend) = self.friends.get_mut(&row) else { return };
-        friend.record.run_seen = Some(hello.run);
+        if friend.record.run_seen.replace(hello.run).is_some_and(|before| before != hello.run) {
+            // A dial under way would tell another copy of the friend's store that this one was never met.
+            friend.give_dial_up();
+        }
         let before = friend.record.claim_seen.replace(hello.claim);
         if before.is_none_or(|before| hello.claim <= before) {
             return;

@@ -5,6 +5,8 @@ use super::copies::Told;
 use super::dark::Pair;
 use crate::config::Config;
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use subrosa_net::link::{DialId, LinkHandle};
 use subrosa_proto::entropy::OsEntropy;
 use subrosa_proto::friends::choice::LinkFacts;
@@ -53,6 +55,8 @@ pub(super) struct Friend {
     pub(super) lives: u64,
     pub(super) dialer: Dialer,
     pub(super) dial: Option<DialId>,
+    /// Whether what that dial says, which is fixed when it begins, is still so; see [`Friend::give_dial_up`].
+    pub(super) dial_holds: Arc<AtomicBool>,
     /// How often we dialled.
     pub(super) tries: u32,
     pub(super) link: Option<FriendLink>,
@@ -101,6 +105,7 @@ impl Friend {
             lives: 0,
             dialer,
             dial: None,
+            dial_holds: Arc::new(true.into()),
             tries: 0,
             link: None,
             sends: HashMap::new(),
@@ -134,6 +139,11 @@ impl Friend {
         } else {
             self.dialer.off();
         }
+    }
+
+    /// What the dial under way says is not so any more: it ends instead of saying it.
+    pub(super) fn give_dial_up(&mut self) {
+        std::mem::replace(&mut self.dial_holds, Arc::new(true.into())).store(false, Ordering::Relaxed);
     }
 
     pub(super) fn is_friend(&self) -> bool {

@@ -7,6 +7,7 @@ use super::{Engine, addresses};
 use crate::event::EventKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use subrosa_net::link::{DialTarget, DoorId, DownReason, Knocked, LinkEvent, LinkHandle, LinkId, Role, Up};
 use subrosa_proto::entropy::OsEntropy;
@@ -376,7 +377,8 @@ impl Engine {
                 (DoorId::Friend(row), door_keys(secret.as_bytes(), &friend.person), friend.device()?)
             }
         };
-        let hello = Arc::new(move || Some(hello.clone()));
+        let (holds, guest) = (Arc::clone(&friend.dial_holds), matches!(door, DoorId::Invite(_)));
+        let hello = Arc::new(move || (guest || holds.load(Ordering::Relaxed)).then(|| hello.clone()));
         Some(DialTarget { remote, person: friend.person, device, door, keys, hello })
     }
 

@@ -2,6 +2,7 @@
 //! is lost that the friend still has (PROTOCOL 6, docs/restore.md).
 
 use crate::host::{Host, befriend, befriend_with, eventually};
+use crate::invites::first_packets;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use subrosa::{
@@ -240,4 +241,30 @@ fn of_two_copies_in_turns_one_is_held_at_its_second_turn() {
     exchange(&mut first, &mut b, "turn 5");
     assert_eq!(role(&first), StoreRole::Restored);
     assert!(b.quiet_for(Duration::from_millis(300), |k| matches!(k, EventKind::Message(_))));
+}
+
+/// b dials the first copy, which is away, for so long that it meets the second one meanwhile. What it says when the
+/// first is back must not be what it knew when it began to dial.
+#[test]
+fn a_dial_that_outlasts_another_copy_does_not_deny_it() {
+    let tap = subrosa::testing::tap::Tap::new();
+    let with = |c: &mut subrosa::Config| {
+        c.wrap = Some(tap.wrap());
+        c.dial_timeout = Duration::from_secs(300);
+    };
+    // It waits until b comes.
+    let patient =
+        |c: &mut subrosa::Config| c.redial = (Duration::from_secs(86_400), Duration::from_secs(86_400));
+    let (mut first, mut b) = befriend_with(|_| {}, with);
+    exchange(&mut first, &mut b, "before");
+    let before = first_packets(&tap.seen()).len();
+    first.stop();
+    let backup = Backup::of(&first);
+    eventually("b dials the first", || first_packets(&tap.seen()).len() > before);
+    let mut second = backup.open();
+    exchange(&mut b, &mut second, "to the second");
+    second.stop();
+    first.start_with(patient);
+    told_own(&mut first, OwnStore::RolledBack);
+    exchange(&mut b, &mut first, "to the first");
 }
