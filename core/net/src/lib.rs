@@ -15,4 +15,5 @@ pub mod link;
 pub mod path;
 
 mod caught;
+mod farewell;
 mod tls;

@@ -113,7 +113,8 @@ async fn at(
         quinn::ConnectError::EndpointStopping => DialFailure::Cancelled,
         _ => DialFailure::Address,
     })?;
-    let connection = timeout_at(deadline, connecting).await.map_err(|_| DialFailure::NoAnswer)?;
+    let answered = shared.farewell.until_answered(timeout_at(deadline, connecting)).await;
+    let connection = answered.map_err(|_| DialFailure::NoAnswer)?;
     let switch = Switch::new(connection.map_err(|error| failure(&error, None))?);
     let mut met = None;
     let greeted = timeout_at(deadline, greet(shared, &switch, expected, &mut met)).await;

@@ -13,6 +13,7 @@ use super::queue::Queue;
 use super::registry::{Registry, Switch};
 use super::{accept, dial, packets, quic};
 use crate::caught::caught;
+use crate::farewell::Farewell;
 use crate::path::{OwnIds, Path, PathWrap, Sieved, udp};
 use quinn::{ClientConfig, VarInt};
 use std::fmt;
@@ -23,9 +24,6 @@ use std::time::{Duration, Instant};
 use subrosa_proto::entropy::OsEntropy;
 use subrosa_proto::{Error, ErrorKind, Result};
 use tokio::sync::{Semaphore, mpsc};
-
-/// How long [`GossipEndpoint::close`] waits for peers to hear of it.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 static PEERS: AtomicU64 = AtomicU64::new(1);
 static DIALS: AtomicU64 = AtomicU64::new(1);
@@ -46,6 +44,7 @@ pub(super) struct Shared {
     pub(super) config: Arc<GossipConfig>,
     /// Cleared when nothing is accepted any more.
     pub(super) up: AtomicBool,
+    pub(super) farewell: Farewell,
     pub(super) places: Arc<Places>,
     pub(super) registry: Arc<Registry>,
     pub(super) bans: Arc<Bans>,
@@ -112,6 +111,7 @@ impl GossipEndpoint {
             key,
             events,
             up: true.into(),
+            farewell: Farewell::default(),
             places: Arc::default(),
             registry: Arc::default(),
             bans,
@@ -189,9 +189,7 @@ impl GossipEndpoint {
     /// address is free. `Down` events may still arrive.
     pub async fn close(&self) {
         self.shared.up.store(false, Ordering::Relaxed);
-        self.shared.quinn.close(VarInt::from_u32(0), b"");
-        // Whoever does not hear it finds out by its idle time-out.
-        let _ = tokio::time::timeout(FAREWELL, self.shared.quinn.wait_idle()).await;
+        self.shared.farewell.say(&self.shared.quinn).await;
         self.path.shut();
     }
 }

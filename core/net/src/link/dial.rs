@@ -95,7 +95,9 @@ async fn connect(
             quinn::ConnectError::EndpointStopping => DialFailure::Cancelled,
             _ => DialFailure::Address,
         })?;
-    let connection = timeout_at(deadline, connecting)
+    let connection = shared
+        .farewell
+        .until_answered(timeout_at(deadline, connecting))
         .await
         .map_err(|_| DialFailure::NoAnswer)?
         .map_err(|error| failure(&error))?;

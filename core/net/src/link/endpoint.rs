@@ -13,6 +13,7 @@ use super::outlet::Outlet;
 use super::queue::{Limits, Queue};
 use super::{accept, tls};
 use crate::caught::caught;
+use crate::farewell::Farewell;
 use crate::path::gate::{Doors, Gate, GateKeeper};
 use crate::path::{OwnIds, Path, PathWrap, udp};
 use quinn::crypto::rustls::QuicClientConfig;
@@ -21,14 +22,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
 use subrosa_proto::{Error, ErrorKind, Result};
 use tokio::sync::{mpsc, watch};
 
 pub(super) use crate::path::canonical;
-
-/// How long [`Endpoint::close`] waits for friends to hear of it.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 static LINKS: AtomicU64 = AtomicU64::new(1);
 static DIALS: AtomicU64 = AtomicU64::new(1);
@@ -51,6 +48,7 @@ pub(super) struct Shared {
     pub(super) keep_alive: watch::Sender<bool>,
     /// Cleared when nothing is accepted any more.
     pub(super) up: AtomicBool,
+    pub(super) farewell: Farewell,
     pub(super) unproven: Arc<Unproven>,
     pub(super) client: Arc<QuicClientConfig>,
     pub(super) transport: Arc<TransportConfig>,
@@ -86,6 +84,7 @@ impl Endpoint {
             events,
             keep_alive: watch::Sender::new(config.keep_alive),
             up: true.into(),
+            farewell: Farewell::default(),
             unproven: Arc::default(),
             client: tls::client()?,
             transport: tls::transport(&config)?,
@@ -182,14 +181,12 @@ impl Endpoint {
         self.shut();
     }
 
-    /// Closes every connection with code 0, waits a moment for the friends to hear of it, and lets go of the socket:
+    /// Closes every connection with code 0, waits a moment for the friends who are there to hear of it, and lets go of the socket:
     /// after this the address is free. `Down` events may still arrive.
     pub async fn close(&self) {
         self.shared.up.store(false, Ordering::Relaxed);
         self.shared.keeper.close();
-        self.shared.quinn.close(VarInt::from_u32(0), b"");
-        // Whoever does not hear it finds out by its idle time-out.
-        let _ = tokio::time::timeout(FAREWELL, self.shared.quinn.wait_idle()).await;
+        self.shared.farewell.say(&self.shared.quinn).await;
         self.shut();
     }
 

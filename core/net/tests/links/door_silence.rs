@@ -147,6 +147,29 @@ async fn a_closed_endpoint_frees_its_address_and_dials_no_more() {
 }
 
 #[tokio::test]
+async fn who_closes_waits_for_friends_and_not_for_who_never_answered() {
+    let mut quickest = Duration::MAX;
+    // Some times, since it is about time, and the machine may be busy.
+    for _ in 0..10 {
+        let (mut a, mut b) = friends(V4);
+        link(&mut a, &mut b).await;
+        let nobody = tokio::net::UdpSocket::bind(V4).await.unwrap();
+        let mut target = a.target(&b, &secret(5));
+        target.remote = nobody.local_addr().unwrap();
+        a.endpoint.dial(target);
+        until("the dial has begun", || a.sent_to(nobody.local_addr().unwrap()) > 0).await;
+        let begin = std::time::Instant::now();
+        a.endpoint.close().await;
+        quickest = quickest.min(begin.elapsed());
+        assert_eq!(b.down().await, DownReason::ClosedByFriend(0));
+        if quickest < Duration::from_millis(700) {
+            return;
+        }
+    }
+    panic!("it never took less than {quickest:?}");
+}
+
+#[tokio::test]
 async fn an_endpoint_whose_socket_fails_says_so() {
     let (mut a, mut b) = friends(V4);
     link(&mut a, &mut b).await;
