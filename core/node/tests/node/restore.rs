@@ -250,7 +250,7 @@ fn a_dial_that_outlasts_another_copy_does_not_deny_it() {
     let tap = subrosa::testing::tap::Tap::new();
     let with = |c: &mut subrosa::Config| {
         c.wrap = Some(tap.wrap());
-        c.dial_timeout = Duration::from_secs(300);
+        c.dial_timeout = Duration::from_secs(8);
     };
     // It waits until b comes.
     let patient =
