@@ -30,242 +30,27 @@
 //! more than what is on disk.
 
 pub mod change;
+mod config;
 mod inbox;
+mod input;
 mod outbox;
+mod output;
 #[cfg(test)]
 mod tests;
+
+pub use config::Config;
+pub use input::{Dark, Input, LinkId, Waits};
+pub use output::{Output, Stats};
 
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::friends::frame::Frame;
-use crate::friends::message::{Epoch, Lane, MAX_BODY, MessageId, Position, Refusal, Way};
+use crate::friends::message::{Epoch, Lane, MessageId, Position, Refusal, Way};
 use crate::time::Timestamp;
-use crate::wire::Bytes;
-use change::{Batch, Change, Loaded, Outcome, Outgoing, Query, Saved};
+use change::{Batch, Change, Outcome, Outgoing, Saved};
 use inbox::Inbox;
 use outbox::Outbox;
 use std::collections::{BTreeSet, VecDeque};
-use std::time::Duration;
-
-/// Limits and times of a conversation.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Our device number.
-    pub device: u32,
-    /// Most messages in the outbox.
-    pub queue_messages: u64,
-    /// Most bytes in the outbox ([`Message::cost`](super::message::Message::cost)).
-    pub queue_bytes: u64,
-    /// Most lanes either side may use.
-    pub lanes: usize,
-    /// Largest body we take from the friend.
-    pub largest_body: usize,
-    /// Most messages transmitted and not receipted.
-    pub window_messages: usize,
-    /// Most bytes transmitted and not receipted.
-    pub window_bytes: u64,
-    /// Most messages of the friend kept above a watermark.
-    pub held: usize,
-    /// Most epochs of the friend that are remembered.
-    pub epochs: usize,
-    /// Longest time a receipt waits for more to say.
-    pub receipt_delay: Duration,
-    /// Receipt at once when so many messages wait for it.
-    pub receipt_after: usize,
-    /// First and longest wait before transmitting again on a link that lives.
-    pub retransmit: (Duration, Duration),
-    /// Longest wait for the friend's opening receipts.
-    pub opening: Duration,
-    /// So long there is no open link before messages are copied into envelopes; without wait if the friend is not
-    /// direct.
-    pub fallback: Duration,
-    /// Most messages copied and not receipted. No more than a friend holds above its watermarks, since archives answer
-    /// in any order.
-    pub copy_messages: usize,
-    /// Most bytes copied and not receipted.
-    pub copy_bytes: u64,
-    /// How long an envelope copy lives; shorter where the host's own time to live ends before.
-    pub copy_ttl: Duration,
-    /// A copy is made anew when it ends within this time (a quarter of `copy_ttl` at most).
-    pub copy_slack: Duration,
-    /// Without a link a receipt leaves so long after the last message, or after `receipt_after` messages.
-    pub receipt_wait: Duration,
-    /// What was receipted before is receipted again by envelope at most so often.
-    pub receipt_again: Duration,
-    /// Archives are asked again for what was not kept at most so often.
-    pub ask_again: Duration,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config {
-            device: 0,
-            queue_messages: 100_000,
-            queue_bytes: 256 << 20,
-            lanes: 1_024,
-            largest_body: MAX_BODY,
-            window_messages: 256,
-            window_bytes: 1 << 20,
-            held: 512,
-            epochs: 64,
-            receipt_delay: Duration::from_millis(20),
-            receipt_after: 32,
-            retransmit: (Duration::from_secs(10), Duration::from_secs(300)),
-            opening: Duration::from_secs(20),
-            fallback: Duration::from_secs(20),
-            copy_messages: 512,
-            copy_bytes: 4 << 20,
-            copy_ttl: Duration::from_secs(14 * 24 * 3_600),
-            copy_slack: Duration::from_secs(3_600),
-            receipt_wait: Duration::from_secs(30),
-            receipt_again: Duration::from_secs(3_600),
-            ask_again: Duration::from_secs(600),
-        }
-    }
-}
-
-/// Names one link to the owner. Never reused within a run.
-pub type LinkId = u64;
-
-/// What copies in envelopes may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dark {
-    /// Most bytes of frames in one copy: the encoded frames and 4 bytes for each.
-    pub largest: usize,
-    /// Most work for one copy, in bytes of frames times seconds of life ([`u64::MAX`] where a grant waives it).
-    pub work: u64,
-}
-
-/// Why a message cannot be copied and waits for a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waits {
-    /// It does not fit one envelope.
-    TooLarge,
-    /// It would cost more work than the host allows, or there is no key to seal it for now.
-    TooDear,
-}
-
-/// What happens to a conversation.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// The host sends. The owner has called [`Conversation::admit`] and made sure that the id is new.
-    Send(Outgoing),
-    /// The host says something for now only.
-    Transient(Bytes),
-    /// The host takes back a message of this [`Message::cost`](super::message::Message::cost).
-    Cancel(MessageId, u64),
-    /// The host wants the refused message of a stopped lane tried again.
-    Retry(Lane),
-    /// The host gives up the refused message of a stopped lane.
-    Skip(Lane),
-    /// A proven link is there. It replaces any other.
-    LinkUp(LinkId),
-    /// The link is gone.
-    LinkDown(LinkId),
-    /// The friend said something.
-    Frame(LinkId, Frame),
-    /// The batch of this number was committed; one outcome for each of its changes.
-    Committed(u64, Vec<Outcome>),
-    /// Whether the friend and we may have links at all (`true` until said otherwise).
-    Direct(bool),
-    /// What copies may be made now, if any: the friend's keys are known, and the host allows it. Said again when the
-    /// bounds change, or when keys came after [`Outcome::NotCopied`].
-    Dark(Option<Dark>),
-    /// A copy came and was opened.
-    Copy {
-        /// What it says.
-        frames: Vec<Frame>,
-        /// The number of our key that opened it.
-        key: u64,
-        /// When its envelope was sent.
-        sent: Timestamp,
-    },
-    /// An envelope came that should be a copy and whose key is gone: it was read before, or the friend's store was
-    /// restored and takes keys twice.
-    StaleCopy,
-    /// The friend cannot open what we sealed: it lost its device or its keys.
-    CopiesLost,
-    /// The answer to [`Output::AskAgain`]: all that the archives gave has been handed in.
-    AskedAgain,
-    /// The answer to the last [`Output::Load`].
-    Loaded(Loaded),
-    /// Whether the host's inbox is full.
-    InboxFull(bool),
-    /// The friend knows a run of our store that we do not remember: our store is an older copy of itself, or there are
-    /// two of it. Numbers we give may have been given before; from now on they are given anew.
-    OlderStore,
-    /// Our store is one of two, or was restored, and its host has not decided yet whether it is the one that goes on
-    /// (`true`): nothing of the outbox is numbered, transmitted or copied. What the friend sends is taken and
-    /// receipted, receipts are heard, and `send`, `cancel` and times to live work. `false` goes on with the outbox.
-    /// A machine begins unheld: the owner says so right after [`Conversation::new`] if it is not.
-    Held(bool),
-    /// Whether the wall clock is confirmed, so that times to live may end messages.
-    ClockTrusted(bool),
-    /// A deadline came.
-    Tick,
-}
-
-/// What a conversation wants.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Apply the batch, after all earlier ones, and answer [`Input::Committed`]. If it fails, drop this machine.
-    Commit(u64, Batch),
-    /// Read from the outbox, after all earlier batches were applied, and answer [`Input::Loaded`].
-    Load(Query),
-    /// Say this on the link; what is urgent overtakes what is not.
-    Transmit {
-        /// The link.
-        link: LinkId,
-        /// What to say.
-        frame: Frame,
-        /// Receipts and transient messages go first.
-        urgent: bool,
-    },
-    /// End this link: the friend broke a rule, or says nothing.
-    Close(LinkId, &'static str),
-    /// The message is committed.
-    Sent(MessageId),
-    /// The answer to [`Input::Cancel`].
-    Cancelled(MessageId, Outcome),
-    /// The answer to [`Input::Retry`] and [`Input::Skip`]: whether the lane was stopped.
-    Started(Lane, bool),
-    /// The friend says something for now only.
-    Transient(Bytes),
-    /// Durable events were written.
-    Events,
-    /// A lane stopped (the durable event is written).
-    Stopped(Lane, MessageId, Refusal),
-    /// The friend's numbering or ours goes back behind what was receipted: a restored backup or a clone.
-    Rollback {
-        /// Ours (`true`) or the friend's.
-        own: bool,
-    },
-    /// The message cannot be copied; it and its lane wait for a link. Told once for each message, while no link opens.
-    Waiting {
-        /// Its lane.
-        lane: Lane,
-        /// The message.
-        id: MessageId,
-        /// Why.
-        why: Waits,
-    },
-    /// Copies that were sent since then could not be kept, and there is room again: ask archives for them, hand in what
-    /// they give, and answer [`Input::AskedAgain`].
-    AskAgain(Timestamp),
-}
-
-/// A snapshot for lists and debug screens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Messages in the outbox.
-    pub queued_messages: u64,
-    /// Their cost in bytes.
-    pub queued_bytes: u64,
-    /// Messages transmitted and not receipted.
-    pub in_flight: usize,
-    /// Whether a link is up and open for messages.
-    pub open: bool,
-}
 
 /// Stands in the refusal of a void.
 const NO_MESSAGE: MessageId = MessageId::NONE;
@@ -410,7 +195,7 @@ impl Conversation {
                 }
             }
             Input::OlderStore => self.older_store(out),
-            Input::Direct(direct) => self.direct = direct,
+            Input::Direct(direct) => self.set_direct(direct),
             Input::Dark(dark) => self.set_dark(dark),
             Input::Copy { frames, key, sent } => self.copy(frames, key, sent, out),
             Input::StaleCopy => self.stale_copy(),

@@ -204,6 +204,39 @@ impl Way {
     }
 }
 
+/// By which ways a message of ours may go: the host's choice at `send`. It is kept with the message and never leaves us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SendWay {
+    /// Over a link, or in an envelope when no link comes up.
+    #[default]
+    Any,
+    /// Over a link and never in an envelope: it waits for a link.
+    LinkOnly,
+    /// In an envelope and never over a link, also while one is up.
+    EnvelopesOnly,
+}
+
+impl SendWay {
+    /// The number in the store.
+    pub const fn code(self) -> u8 {
+        match self {
+            SendWay::Any => 0,
+            SendWay::LinkOnly => 1,
+            SendWay::EnvelopesOnly => 2,
+        }
+    }
+
+    /// The choice with this number, if there is one. An unknown one is no *any*: that would break what the host chose.
+    pub const fn from_code(code: u8) -> Option<SendWay> {
+        match code {
+            0 => Some(SendWay::Any),
+            1 => Some(SendWay::LinkOnly),
+            2 => Some(SendWay::EnvelopesOnly),
+            _ => None,
+        }
+    }
+}
+
 /// How a message that was sent came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {

@@ -4,7 +4,7 @@
 //! out; once one fails, those after it must not be applied, and the conversation is made anew from the store.
 
 use crate::friends::frame::Frame;
-use crate::friends::message::{End, Epoch, Lane, Message, MessageId, Position, Refusal, Way};
+use crate::friends::message::{End, Epoch, Lane, Message, MessageId, Position, Refusal, SendWay, Way};
 use crate::time::Timestamp;
 
 /// One step of a [`Batch`]. The comment at each step is the contract of every store: the SQLite one and the model
@@ -159,6 +159,8 @@ pub struct Outgoing {
     pub message: Message,
     /// Its lane.
     pub lane: Lane,
+    /// By which ways it may go. Kept for as long as the message.
+    pub way: SendWay,
     /// When the host's time to live ends it.
     pub expires: Option<Timestamp>,
     /// Epoch and number, once given.
@@ -242,6 +244,9 @@ pub struct Saved {
     pub lanes_in: Vec<LaneIn>,
     /// Whether a message in the outbox has [`Outgoing::copied`].
     pub copied: bool,
+    /// Whether a message in the outbox may have an [`Outgoing::way`] other than [`SendWay::Any`]. Saying so of an outbox
+    /// where none has costs time only.
+    pub ways: bool,
     /// The last [`Change::Owed`].
     pub receipts: Receipts,
     /// The last [`Change::Missed`].

@@ -8,10 +8,11 @@ mod answers;
 mod copying;
 mod dark_answers;
 mod sending;
+mod ways;
 
 use super::change::{Change, Loaded, OutboxItem, Outgoing, Saved, Stopped};
-use super::{After, Config, Place};
-use crate::friends::message::{Epoch, Lane, MessageId, Position, Refusal};
+use super::{After, Config, Place, Waits};
+use crate::friends::message::{Epoch, Lane, MessageId, Position, Refusal, SendWay};
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -28,10 +29,19 @@ const EXPIRE_AT_ONCE: usize = 64;
 pub(super) enum Mode {
     /// Nowhere for now.
     Still,
-    /// Onto the open link.
+    /// Onto the open link; into envelopes what goes in envelopes only.
     Link,
-    /// Into envelopes.
+    /// A link may come up soon: into envelopes, but only what goes in envelopes only.
+    Early,
+    /// Into envelopes, but for what goes over a link only.
     Dark,
+}
+
+impl Mode {
+    /// Whether nothing goes over a link.
+    fn is_dark(self) -> bool {
+        matches!(self, Mode::Early | Mode::Dark)
+    }
 }
 
 pub(super) struct Outbox {
@@ -40,6 +50,10 @@ pub(super) struct Outbox {
     /// those numbers and a store that was restored since, so that watermarks prove nothing about them.
     dark_rows: bool,
     dark: DarkState,
+    /// What goes in envelopes only, as far as it is in the window.
+    sealed: ways::Sealed,
+    /// A message in the outbox may have a way of its own.
+    ways: bool,
     pub(super) epoch: Option<Epoch>,
     /// The highest epoch of ours that the friend knows, where that is not ours any more: our store is an older one.
     floor: Option<Epoch>,
@@ -53,6 +67,8 @@ pub(super) struct Outbox {
     by_id: HashMap<MessageId, (Lane, u64)>,
     /// Committed and not yet transmitted on this link.
     to_send: BTreeSet<(Lane, u64)>,
+    /// Numbered and not yet asked to be sealed.
+    to_seal: BTreeSet<(Lane, u64)>,
     window_bytes: u64,
     queued_messages: u64,
     queued_bytes: u64,
@@ -73,10 +89,10 @@ pub(super) struct Outbox {
 /// What only copies need.
 #[derive(Default)]
 struct DarkState {
-    /// Lanes that wait for a link, and for which message.
+    /// Lanes that wait, and at which message.
     waiting: BTreeMap<Lane, MessageId>,
     /// What the host was told of.
-    told: BTreeMap<Lane, MessageId>,
+    told: BTreeMap<Lane, (MessageId, Waits)>,
     /// Copies that were put out and have no answer yet.
     sealing: usize,
     /// When voids that no message took along go alone.
@@ -117,6 +133,8 @@ struct Flight {
     /// The whole of it, until it is copied.
     message: Option<Outgoing>,
     cost: u64,
+    /// By which ways it may go; any for a void.
+    way: SendWay,
     /// When the host's time to live ends it.
     expires: Option<Timestamp>,
     /// When its copy ends.
@@ -172,6 +190,8 @@ impl Outbox {
             mode: Mode::Still,
             dark_rows: saved.copied,
             dark: DarkState::default(),
+            sealed: ways::Sealed::default(),
+            ways: saved.ways,
             epoch: saved.epoch,
             floor: None,
             open: false,
@@ -181,6 +201,7 @@ impl Outbox {
             window: BTreeMap::new(),
             by_id: HashMap::new(),
             to_send: BTreeSet::new(),
+            to_seal: BTreeSet::new(),
             window_bytes: 0,
             queued_messages: saved.queued_messages,
             queued_bytes: saved.queued_bytes,
@@ -202,10 +223,7 @@ impl Outbox {
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        match self.mode {
-            Mode::Dark => self.by_id.len(),
-            _ => self.window.len(),
-        }
+        if self.mode.is_dark() { self.by_id.len() } else { self.window.len() }
     }
 
     pub(super) fn lanes(&self) -> usize {
@@ -223,6 +241,7 @@ impl Outbox {
     pub(super) fn left_queue(&mut self, cost: u64) {
         self.queued_messages = self.queued_messages.saturating_sub(1);
         self.queued_bytes = self.queued_bytes.saturating_sub(cost);
+        self.ways &= self.queued_messages > 0;
     }
 
     pub(super) fn cancelling(&mut self, id: MessageId) {
@@ -273,6 +292,8 @@ impl Outbox {
         self.window.clear();
         self.by_id.clear();
         self.to_send.clear();
+        self.to_seal.clear();
+        self.sealed.clear();
         self.window_bytes = 0;
         self.dark.waiting.clear();
         self.dark.voids_at = None;
@@ -298,17 +319,23 @@ impl Outbox {
         self.lanes.get(&lane).is_some_and(|l| l.stopped.is_some())
     }
 
-    fn has_room(&self, cost: u64, config: &Config) -> bool {
-        let (messages, bytes) = self.bounds(config);
-        self.window.is_empty() || (self.window.len() < messages && self.window_bytes + cost <= bytes)
+    /// Lanes of which nothing is read.
+    fn skipped_lanes(&self) -> Vec<Lane> {
+        let stopped = |(lane, state): (&Lane, &LaneState)| state.stopped.map(|_| *lane);
+        let mut skip: Vec<Lane> = self.lanes.iter().filter_map(stopped).collect();
+        skip.extend(self.dark.waiting.keys().filter(|lane| !self.is_stopped(**lane)));
+        skip
     }
 
-    /// Most messages and bytes in the window.
-    fn bounds(&self, config: &Config) -> (usize, u64) {
-        match self.mode {
-            Mode::Dark => (config.copy_messages, config.copy_bytes),
-            _ => (config.window_messages, config.window_bytes),
-        }
+    /// Messages and bytes on their way over the link.
+    fn on_link(&self) -> (usize, u64) {
+        (self.window.len() - self.sealed.messages(), self.window_bytes - self.sealed.bytes())
+    }
+
+    /// Whether a message of this cost may go over the link now.
+    fn has_room(&self, cost: u64, config: &Config) -> bool {
+        let (messages, bytes) = self.on_link();
+        messages == 0 || (messages < config.window_messages && bytes + cost <= config.window_bytes)
     }
 
     fn take_number(&mut self, lane: Lane) -> u64 {
@@ -323,12 +350,25 @@ impl Outbox {
         let (id, expires) =
             (message.as_ref().map(|m| m.message.id), message.as_ref().and_then(|m| m.expires));
         let copied = message.as_ref().and_then(|m| m.copied);
+        let way = message.as_ref().map_or(SendWay::Any, |m| m.way);
         if let Some(id) = id {
             self.by_id.insert(id, key);
         }
+        if way == SendWay::EnvelopesOnly {
+            self.sealed.add(key.0, cost);
+        }
         self.window_bytes += cost;
-        self.window.insert(key, Flight { id, message, cost, expires, copied, ready, held: false });
+        self.window.insert(key, Flight { id, message, cost, way, expires, copied, ready, held: false });
         if ready {
+            self.may_go(key, way);
+        }
+    }
+
+    /// What stands there has a number on disk, and goes out by the way that is open to it.
+    fn may_go(&mut self, key: (Lane, u64), way: SendWay) {
+        if self.goes_sealed(way) {
+            self.to_seal.insert(key);
+        } else {
             self.to_send.insert(key);
         }
     }
@@ -336,25 +376,35 @@ impl Outbox {
     fn remove(&mut self, key: (Lane, u64)) -> Option<Flight> {
         let flight = self.window.remove(&key)?;
         self.to_send.remove(&key);
+        self.to_seal.remove(&key);
         self.window_bytes -= flight.cost;
         if let Some(id) = flight.id {
             self.by_id.remove(&id);
+        }
+        if flight.way == SendWay::EnvelopesOnly {
+            self.unsealed(key.0, flight.cost);
         }
         Some(flight)
     }
 
     fn make_void(&mut self, key: (Lane, u64)) {
         if let Some(flight) = self.window.get_mut(&key) {
-            self.window_bytes -= flight.cost;
-            flight.cost = 0;
+            let cost = std::mem::take(&mut flight.cost);
+            let way = std::mem::take(&mut flight.way);
+            let ready = flight.ready;
+            self.window_bytes -= cost;
             flight.held = false;
             flight.message = None;
             flight.expires = None;
             if let Some(id) = flight.id.take() {
                 self.by_id.remove(&id);
             }
-            if flight.ready {
-                self.to_send.insert(key);
+            self.to_seal.remove(&key);
+            if way == SendWay::EnvelopesOnly {
+                self.unsealed(key.0, cost);
+            }
+            if ready {
+                self.may_go(key, SendWay::Any);
             }
         }
     }
@@ -364,7 +414,8 @@ impl Outbox {
             && let Some(flight) = self.window.get_mut(&(lane, seq))
             && !std::mem::replace(&mut flight.ready, true)
         {
-            self.to_send.insert((lane, seq));
+            let way = flight.way;
+            self.may_go((lane, seq), way);
         }
     }
 
@@ -404,7 +455,8 @@ impl Outbox {
     }
 
     fn unsend(&mut self) {
-        self.to_send = self.window.iter().filter(|(_, f)| f.ready && !f.held).map(|(k, _)| *k).collect();
+        let again = |f: &Flight| f.ready && !f.held && f.way != SendWay::EnvelopesOnly;
+        self.to_send = self.window.iter().filter(|(_, f)| again(f)).map(|(k, _)| *k).collect();
     }
 
     fn schedule_retransmit(&mut self, now: Timestamp, config: &Config) {
@@ -417,7 +469,7 @@ impl Outbox {
     fn progress(&mut self, now: Timestamp, config: &Config) {
         self.retransmit_wait = config.retransmit.0;
         // A full friend is asked again too, with nothing on its way: its "room again" may be lost.
-        let wanted = !self.window.is_empty() || self.friend_full;
+        let wanted = self.on_link().0 > 0 || self.friend_full;
         self.retransmit_at = wanted.then(|| now.after(self.retransmit_wait));
     }
 
@@ -435,19 +487,16 @@ impl Outbox {
         if let Some(at) = &mut dark.voids_at {
             *at = (*at).min(now.after(config.receipt_wait));
         }
-        if self.mode == Mode::Dark {
-            // Which copies live is another question now.
-            self.empty_window();
-        }
+        // Which copies live is another question now.
+        self.read_copies_again();
     }
 
     pub(super) fn deadline(&self, config: &Config, linked: bool) -> Option<Timestamp> {
         let opening =
             self.opening_until.filter(|_| linked && !self.open).map(|since| since.after(config.opening));
         let retransmit = self.retransmit_at.filter(|_| linked && self.open);
-        let in_the_dark = self.mode == Mode::Dark;
-        let voids = self.dark.voids_at.filter(|_| in_the_dark && self.dark.sealing == 0);
-        let lapse = self.dark.lapse_at.filter(|_| in_the_dark);
+        let voids = self.dark.voids_at.filter(|_| self.mode == Mode::Dark && self.dark.sealing == 0);
+        let lapse = self.dark.lapse_at.filter(|_| self.mode != Mode::Still);
         let expiry = self.next_expiry.filter(|_| self.clock_trusted && self.loading.is_none());
         [opening, retransmit, expiry, voids, lapse].into_iter().flatten().min()
     }

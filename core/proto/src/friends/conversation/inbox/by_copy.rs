@@ -41,7 +41,8 @@ pub(in super::super) struct ByCopy {
     pub(in super::super) probe: Option<Probe>,
     /// What the store remembers.
     saved: Receipts,
-    /// On the link that is up, the friend has surely heard the opening receipts then.
+    /// On the link that is up, the friend has surely heard the opening receipts then, or those of what came by copy
+    /// since.
     told_at: Option<Timestamp>,
     missed: Option<Timestamp>,
     /// Archives are being asked again for what was missed until then.
@@ -234,6 +235,15 @@ impl Conversation {
     pub(super) fn came_by_copy(&mut self, key: Key, way: Way) {
         if way == Way::Envelope {
             self.inn.by_copy.fresh(key, self.now, &self.config);
+            self.told_on_link();
+        }
+    }
+
+    /// What comes by copy while a link is up is receipted on that.
+    fn told_on_link(&mut self) {
+        let heard = self.now.after(self.config.receipt_wait);
+        if self.receipt_link().is_some() {
+            self.inn.by_copy.told_at.get_or_insert(heard);
         }
     }
 
@@ -248,6 +258,7 @@ impl Conversation {
                 by_copy.owe(id);
             }
             by_copy.again(self.now, &self.config);
+            self.told_on_link();
         }
     }
 

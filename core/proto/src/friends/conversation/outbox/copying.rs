@@ -1,11 +1,11 @@
-//! Copies in envelopes, for a friend no link reaches: which messages and voids need one, when one lapses, what one
-//! costs. Who seals them is the owner's business; a copy is asked for as a [`Change::Copy`].
+//! Copies in envelopes, for a friend no link reaches and for what goes over no link: which messages and voids need one,
+//! when one lapses, what one costs. Who seals them is the owner's business; a copy is asked for as a [`Change::Copy`].
 
 use super::super::change::{Change, OutboxItem, Outcome, Outgoing, Query};
 use super::super::{After, Config, Conversation, Copied, Output, Waits};
-use super::{Asked, Flight, LaneState, Mode, Step};
+use super::{Asked, Flight, Mode, Step};
 use crate::friends::frame::Frame;
-use crate::friends::message::{Epoch, Lane, MessageId, Position};
+use crate::friends::message::{Epoch, Lane, MessageId, Position, SendWay};
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -36,11 +36,14 @@ impl Conversation {
 
     /// Where the outbox goes from now on.
     pub(in super::super) fn settle_mode(&mut self) {
-        let dark = self.link.is_none() && self.dark.is_some() && self.now >= self.dark_at();
+        // While a link opens nothing is sealed: what got a number now would be numbered anew on it.
+        let alone = self.link.is_none();
+        let fell_back = self.now >= self.dark_at() && (self.dark.is_some() || self.out.has_ways());
         let mode = match self.out.open {
             _ if self.out.is_held() => Mode::Still,
             true => Mode::Link,
-            false if dark => Mode::Dark,
+            false if alone && fell_back => Mode::Dark,
+            false if alone && self.out.has_ways() => Mode::Early,
             false => Mode::Still,
         };
         self.out.set_mode(mode);
@@ -48,8 +51,18 @@ impl Conversation {
 
     /// When the mode changes by itself.
     pub(in super::super) fn mode_deadline(&self) -> Option<Timestamp> {
-        let waits = self.out.mode == Mode::Still && self.link.is_none() && !self.out.is_held();
-        self.dark.filter(|_| waits).map(|_| self.dark_at())
+        let waits = matches!(self.out.mode, Mode::Still | Mode::Early);
+        let waits = waits && self.link.is_none() && !self.out.is_held();
+        let ever = self.dark.is_some() || self.out.has_ways();
+        (waits && ever).then(|| self.dark_at())
+    }
+
+    /// Whether the friend and we may have links at all.
+    pub(in super::super) fn set_direct(&mut self, direct: bool) {
+        if std::mem::replace(&mut self.direct, direct) != direct && self.out.mode.is_dark() {
+            // What goes over a link only waits for another reason now.
+            self.out.read_copies_again();
+        }
     }
 
     /// When a copy made now would end.
@@ -73,7 +86,7 @@ impl Conversation {
     }
 
     pub(in super::super) fn affordable(&self, size: usize, until: Timestamp) -> Result<(), Waits> {
-        let Some(dark) = self.dark else { return Err(Waits::TooLarge) };
+        let Some(dark) = self.dark else { return Err(Waits::NoEnvelopes) };
         if size > dark.largest {
             return Err(Waits::TooLarge);
         }
@@ -86,7 +99,7 @@ impl Conversation {
 
     /// Reads on while there is room for more copies, a few rows at a time.
     pub(super) fn read_for_copies(&mut self, out: &mut Vec<Output>) {
-        let (messages, bytes) = self.out.bounds(&self.config);
+        let (messages, bytes) = (self.config.copy_messages, self.config.copy_bytes);
         // Voids that a friend does not take would fill the window for as long as their copies live.
         let waiting = self.out.by_id.len();
         let voids = self.out.window.len() - waiting;
@@ -100,14 +113,11 @@ impl Conversation {
         if !self.out.unread || !room {
             return;
         }
-        let stopped = |(lane, state): (&Lane, &LaneState)| state.stopped.map(|_| *lane);
-        let mut skip: Vec<Lane> = self.out.lanes.iter().filter_map(stopped).collect();
-        skip.extend(self.out.dark.waiting.keys().filter(|lane| !self.out.is_stopped(**lane)));
         let query = Query::Next {
             after: self.out.cursor,
             messages: (messages - waiting).min(AT_ONCE),
             bytes: bytes - self.out.window_bytes,
-            skip,
+            skip: self.out.skipped_lanes(),
         };
         self.load(query, Asked::Next, out);
     }
@@ -151,12 +161,35 @@ impl Conversation {
         }
     }
 
-    fn take_dark_message(&mut self, mut m: Outgoing, steps: &mut Vec<Step>, out: &mut Vec<Output>) {
+    fn take_dark_message(&mut self, m: Outgoing, steps: &mut Vec<Step>, out: &mut Vec<Output>) {
         let (id, lane) = (m.message.id, m.lane);
-        let known = self.out.by_id.contains_key(&id) || self.out.dark.waiting.contains_key(&lane);
-        if known || self.out.is_stopped(lane) {
+        if self.out.by_id.contains_key(&id) || self.out.is_skipped(lane) {
             return;
         }
+        match (m.way, self.out.mode) {
+            (SendWay::LinkOnly, Mode::Dark) => {
+                let why = if self.direct { Waits::NoLink } else { Waits::NotDirect };
+                self.wait(lane, id, why, out);
+            }
+            (SendWay::Any | SendWay::LinkOnly, Mode::Early) => self.out.wait_silently(lane, id),
+            // Where nobody takes envelopes, waiting for a link is what all messages do.
+            (SendWay::Any, _) if self.dark.is_none() => self.out.wait_silently(lane, id),
+            _ => self.take_for_copy(m, steps, out),
+        }
+    }
+
+    /// Takes up a message that goes in an envelope while a link is up. No more of them are out than a friend holds.
+    pub(super) fn take_beside_link(&mut self, m: Outgoing, steps: &mut Vec<Step>, out: &mut Vec<Output>) {
+        if self.out.has_room_sealed(m.message.cost(), &self.config) {
+            self.take_for_copy(m, steps, out);
+        } else {
+            self.out.wait_for_room(m.lane, m.message.id);
+        }
+    }
+
+    /// Takes up a message that is copied, or was.
+    pub(super) fn take_for_copy(&mut self, mut m: Outgoing, steps: &mut Vec<Step>, out: &mut Vec<Output>) {
+        let (id, lane) = (m.message.id, m.lane);
         let number = m.position.filter(|(epoch, _)| self.out.epoch == Some(*epoch)).map(|(_, seq)| seq);
         m.copied = m.copied.filter(|_| number.is_some());
         let needs = self.needs_copy(m.copied, m.expires);
@@ -175,7 +208,7 @@ impl Conversation {
         };
         self.out.insert((lane, seq), Some(m), true);
         if !needs {
-            self.out.to_send.remove(&(lane, seq));
+            self.out.to_seal.remove(&(lane, seq));
             if let Some(flight) = self.out.window.get_mut(&(lane, seq)) {
                 flight.message = None;
             }
@@ -183,10 +216,10 @@ impl Conversation {
         }
     }
 
-    /// The lane waits for a link.
+    /// The lane waits, and the host is told.
     fn wait(&mut self, lane: Lane, id: MessageId, why: Waits, out: &mut Vec<Output>) {
         self.out.dark.waiting.insert(lane, id);
-        if self.out.dark.told.insert(lane, id) != Some(id) {
+        if self.out.dark.told.insert(lane, (id, why)) != Some((id, why)) {
             out.push(Output::Waiting { lane, id, why });
         }
     }
@@ -201,8 +234,8 @@ impl Conversation {
 
     /// Asks for the copies that are wanted and allowed now.
     pub(super) fn seal(&mut self, steps: &mut Vec<Step>) {
-        let (Mode::Dark, Some(epoch)) = (self.out.mode, self.out.epoch) else { return };
-        let wanted: Vec<_> = self.out.to_send.iter().copied().collect();
+        let Some(epoch) = self.out.epoch.filter(|_| self.out.mode != Mode::Still) else { return };
+        let wanted: Vec<_> = self.out.to_seal.iter().copied().collect();
         let (mut messages, mut voids) = (Vec::new(), Vec::new());
         for key in wanted {
             match self.out.window.get(&key) {
@@ -212,7 +245,7 @@ impl Conversation {
                     if f.id.is_some() { messages.push(key) } else { voids.push(key) }
                 }
                 _ => {
-                    self.out.to_send.remove(&key);
+                    self.out.to_seal.remove(&key);
                     self.note_lapse(key);
                 }
             }
@@ -228,7 +261,7 @@ impl Conversation {
             let first = Frame::Message { position, transmitted: self.now, message };
             self.seal_one(epoch, Some((key, first)), &mut voids, until, steps);
         }
-        let due = self.out.dark.voids_at.is_some_and(|at| at <= self.now);
+        let due = self.out.mode == Mode::Dark && self.out.dark.voids_at.is_some_and(|at| at <= self.now);
         let until = self.wish(None);
         while due && !voids.as_slice().is_empty() && self.out.dark.sealing < AT_ONCE {
             let left = voids.len();
@@ -261,7 +294,8 @@ impl Conversation {
             size += size_of(&frame);
             places.push(key);
             frames.push(frame);
-            self.out.dark_rows = true;
+            // On an open link the friend's opening receipts do stand before the number.
+            self.out.dark_rows |= self.out.mode != Mode::Link;
         }
         while let Some(&key) = voids.as_slice().first()
             && frames.len() <= VOIDS
@@ -279,7 +313,7 @@ impl Conversation {
             return;
         }
         for key in &places {
-            self.out.to_send.remove(key);
+            self.out.to_seal.remove(key);
             if let Some(flight) = self.out.window.get_mut(key) {
                 flight.copied = Some(until);
             }
@@ -291,10 +325,15 @@ impl Conversation {
     /// The store has answered a copy.
     pub(in super::super) fn copied(&mut self, copied: &Copied, outcome: Outcome, out: &mut Vec<Output>) {
         self.out.dark.sealing = self.out.dark.sealing.saturating_sub(1);
-        if self.out.epoch != Some(copied.epoch) || self.out.mode != Mode::Dark {
+        if self.out.epoch != Some(copied.epoch) {
             return;
         }
         for key in &copied.places {
+            let way = self.out.window.get(key).map(|flight| flight.way);
+            if !way.is_some_and(|way| self.out.goes_sealed(way)) {
+                // A link has come up since, and it goes over that.
+                continue;
+            }
             let Some(flight) = self.out.window.get_mut(key) else { continue };
             match (outcome, flight.id) {
                 (Outcome::Done, _) => {
@@ -308,7 +347,7 @@ impl Conversation {
                 }
                 (_, None) => {
                     flight.copied = None;
-                    self.out.to_send.insert(*key);
+                    self.out.to_seal.insert(*key);
                     let again = if outcome == Outcome::NotCopied {
                         self.config.receipt_again
                     } else {
@@ -335,15 +374,15 @@ impl Conversation {
     }
 
     /// Reads again when a copy has lapsed, and asks for the copies that are wanted.
-    pub(super) fn fill_dark(&mut self, out: &mut Vec<Output>) {
-        if self.out.mode != Mode::Dark {
+    pub(super) fn fill_copies(&mut self, out: &mut Vec<Output>) {
+        if self.out.mode == Mode::Still {
             return;
         }
         if self.out.dark.lapse_at.is_some_and(|at| at <= self.now) {
             self.out.dark.no_lapse_before = Some(self.now.after(LAPSE_PACE));
-            self.out.empty_window();
+            self.out.read_copies_again();
         }
-        if self.out.to_send.is_empty() {
+        if self.out.to_seal.is_empty() {
             self.out.dark.voids_at = None;
         } else if self.out.dark.sealing == 0 {
             let mut steps = Vec::new();
@@ -356,8 +395,8 @@ impl Conversation {
     pub(in super::super) fn set_dark(&mut self, dark: Option<super::super::Dark>) {
         if self.dark != dark || !self.out.dark.waiting.is_empty() {
             self.dark = dark;
-            if self.out.mode == Mode::Dark {
-                self.out.empty_window();
+            if self.out.mode != Mode::Still {
+                self.out.read_copies_again();
             }
         }
         self.inn.by_copy.may_go(self.now, &self.config);
@@ -366,8 +405,8 @@ impl Conversation {
     /// What was sealed cannot be opened any more.
     pub(in super::super) fn copies_lost(&mut self, out: &mut Vec<Output>) {
         self.commit(vec![(Change::CopiesLost, After::Nothing)], out);
-        if self.out.mode == Mode::Dark {
-            self.out.empty_window();
+        if self.out.mode != Mode::Still {
+            self.out.read_copies_again();
         }
     }
 }

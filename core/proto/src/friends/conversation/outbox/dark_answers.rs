@@ -95,7 +95,7 @@ impl Conversation {
         self.out.dark.probed = Some(self.now);
         self.out.dark.voids_at = Some(self.now);
         let seq = self.out.take_number(lane);
-        if self.out.mode == Mode::Dark {
+        if self.out.mode.is_dark() {
             self.out.insert((lane, seq), None, true);
         }
         let settled = self.out.lanes.get(&lane).map_or(0, |l| l.acked);

@@ -3,10 +3,10 @@
 
 use super::super::change::{Change, Loaded, OutboxItem, Outgoing, Query};
 use super::super::{After, Conversation, Output};
-use super::{Asked, EXPIRE_AT_ONCE, LaneState, Loading, Mode, Step};
+use super::{Asked, EXPIRE_AT_ONCE, Loading, Mode, Step};
 use crate::entropy::random;
 use crate::friends::frame::Frame;
-use crate::friends::message::{End, Epoch, Lane, Position};
+use crate::friends::message::{End, Epoch, Lane, Position, SendWay};
 use std::collections::BTreeSet;
 
 /// The lower bits of an epoch are random, the upper ones the milliseconds at which it began.
@@ -24,11 +24,13 @@ impl Conversation {
                 loading.expiry_since = Some(loading.expiry_since.map_or(at, |e| e.min(at)));
             }
         }
+        self.out.ways |= message.way != SendWay::Any;
         let direct = self.out.mode == Mode::Link
             && self.out.open
             && !self.out.unread
             && self.out.loading.is_none()
-            && !self.out.is_stopped(lane)
+            && message.way != SendWay::EnvelopesOnly
+            && self.out.is_free(lane)
             && self.out.has_room(cost, &self.config);
         let epoch = if direct { self.epoch_or_new(&mut steps) } else { None };
         message.position = None;
@@ -40,9 +42,11 @@ impl Conversation {
             self.out.insert((lane, seq), Some(message.clone()), false);
             steps.push((Change::Queue(message), After::Queued(id, (epoch, lane, seq))));
         } else {
-            self.out.unread = true;
-            if let Some(loading) = &mut self.out.loading {
-                loading.queued_since = true;
+            if !self.out.is_skipped(lane) {
+                self.out.unread = true;
+                if let Some(loading) = &mut self.out.loading {
+                    loading.queued_since = true;
+                }
             }
             steps.push((Change::Queue(message), After::Sent(id)));
         }
@@ -125,7 +129,7 @@ impl Conversation {
         } else if loading.asked == Asked::Kept {
             self.take_kept(loaded, &mut steps, out);
         } else if loading.asked == Asked::Voids {
-            if self.out.mode == Mode::Dark && !loading.stale {
+            if self.out.mode.is_dark() && !loading.stale {
                 self.take_voids(loaded.rows, &mut steps);
             }
         } else if loading.stale || loading.missed_a_cancel(&loaded) {
@@ -134,9 +138,9 @@ impl Conversation {
             self.out.unread = loaded.more || loading.queued_since;
             for (row, item) in loaded.rows {
                 self.out.cursor = self.out.cursor.max(row);
-                match self.out.mode {
-                    Mode::Dark => self.take_dark_row(item, &mut steps, out),
-                    _ => self.take_row(item, &mut steps),
+                match self.out.mode.is_dark() {
+                    true => self.take_dark_row(item, &mut steps, out),
+                    false => self.take_row(item, &mut steps, out),
                 }
             }
             self.seal(&mut steps);
@@ -144,7 +148,7 @@ impl Conversation {
         self.commit(steps, out);
     }
 
-    fn take_row(&mut self, item: OutboxItem, steps: &mut Vec<Step>) {
+    fn take_row(&mut self, item: OutboxItem, steps: &mut Vec<Step>, out: &mut Vec<Output>) {
         let lane = match &item {
             OutboxItem::Message(m) => m.lane,
             OutboxItem::Void { lane, .. } => *lane,
@@ -166,11 +170,13 @@ impl Conversation {
             }
             OutboxItem::Message(m) => {
                 let id = m.message.id;
-                if self.out.by_id.contains_key(&id) {
+                if self.out.by_id.contains_key(&id) || self.out.is_skipped(lane) {
                     return;
                 }
                 match m.position.filter(|(epoch, _)| self.out.epoch == Some(*epoch)) {
                     Some((_, seq)) if seq < acked => self.delivered(id, m.message.cost(), steps),
+                    _ if m.way == SendWay::EnvelopesOnly => self.take_beside_link(m, steps, out),
+                    _ if !self.out.is_free(lane) => self.out.wait_silently(lane, id),
                     Some((_, seq)) => {
                         if !self.out.window.contains_key(&(lane, seq)) {
                             self.out.insert((lane, seq), Some(m), true);
@@ -213,7 +219,7 @@ impl Conversation {
             self.out.friend_full = false;
             self.out.unsend();
             self.out.retransmit_wait = (self.out.retransmit_wait * 2).min(self.config.retransmit.1);
-            let wanted = !self.out.window.is_empty();
+            let wanted = self.out.on_link().0 > 0;
             self.out.retransmit_at = wanted.then(|| self.now.after(self.out.retransmit_wait));
         }
         let due = self.out.clock_trusted && self.out.next_expiry.is_some_and(|at| at <= self.now);
@@ -236,8 +242,8 @@ impl Conversation {
 
     /// Transmits what may go, and reads on when the window is half empty.
     pub(in super::super) fn fill_window(&mut self, out: &mut Vec<Output>) {
+        self.fill_copies(out);
         let (Some(link), Some(epoch), true) = (self.link, self.out.epoch, self.out.mode == Mode::Link) else {
-            self.fill_dark(out);
             return self.read_on(out);
         };
         while !self.out.friend_full {
@@ -263,17 +269,16 @@ impl Conversation {
         if !self.out.dark.kept.is_empty() || !self.out.dark.refused.is_empty() {
             return self.read_kept(out);
         }
-        let half = self.out.window.len() * 2 <= self.config.window_messages
-            && self.out.window_bytes * 2 <= self.config.window_bytes;
-        if self.out.mode == Mode::Dark {
+        let (messages, bytes) = self.out.on_link();
+        let half = messages * 2 <= self.config.window_messages && bytes * 2 <= self.config.window_bytes;
+        if self.out.mode.is_dark() {
             self.read_for_copies(out);
         } else if self.out.mode == Mode::Link && self.out.unread && half {
-            let stopped = |(lane, state): (&Lane, &LaneState)| state.stopped.map(|_| *lane);
             let query = Query::Next {
                 after: self.out.cursor,
-                messages: self.config.window_messages - self.out.window.len(),
-                bytes: self.config.window_bytes - self.out.window_bytes,
-                skip: self.out.lanes.iter().filter_map(stopped).collect(),
+                messages: self.config.window_messages - messages,
+                bytes: self.config.window_bytes - bytes,
+                skip: self.out.skipped_lanes(),
             };
             self.load(query, Asked::Next, out);
         }

@@ -1,0 +1,3 @@
+//! Messages that go by one way only.
+
+use super::*;
