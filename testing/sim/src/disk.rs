@@ -6,7 +6,9 @@ use subrosa_proto::friends::conversation::change::{
     Batch, Change, LaneIn, LaneOut, Loaded, OutboxItem, Outcome, Outgoing, Query, Receipts, Saved, Stopped,
 };
 use subrosa_proto::friends::frame::Frame;
-use subrosa_proto::friends::message::{End, Epoch, Lane, Message, MessageId, Position, Refusal};
+use subrosa_proto::friends::message::{
+    End, Epoch, Lane, Message, MessageId, Position, Refusal, SendWay,
+};
 use subrosa_proto::time::Timestamp;
 
 /// A host, by its place in the run.
@@ -520,6 +522,7 @@ impl Friend {
             next_expiry: self.next_expiry(),
             lanes_in,
             copied: self.messages().any(|m| m.copied.is_some()),
+            ways: self.messages().any(|m| m.way != SendWay::Any),
             receipts: self.receipts.clone(),
             missed: self.missed,
         }

@@ -55,6 +55,10 @@ pub struct Report {
     pub copies_read: u64,
     /// Messages that waited for a link, since a copy was too large or too dear.
     pub waiting: u64,
+    /// Transmissions of messages that go over a link only.
+    pub link_only: u64,
+    /// Copies of messages that go in envelopes only.
+    pub envelopes_only: u64,
     /// Times that archives were asked again for what was not kept.
     pub asked_again: u64,
     /// Milliseconds of virtual time.
@@ -79,6 +83,8 @@ impl Report {
         self.last_resort += other.last_resort;
         self.copies_read += other.copies_read;
         self.waiting += other.waiting;
+        self.link_only += other.link_only;
+        self.envelopes_only += other.envelopes_only;
         self.asked_again += other.asked_again;
         self.virtual_ms += other.virtual_ms;
     }

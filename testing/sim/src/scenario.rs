@@ -127,6 +127,8 @@ pub enum Sabotage {
     LongCopies,
     /// A restored store does not wait for the decision.
     IgnoreHeld,
+    /// By which way a message may go is not kept.
+    ForgetWays,
 }
 
 impl Sabotage {
@@ -157,6 +159,7 @@ impl Sabotage {
         Sabotage::PostEarly,
         Sabotage::LongCopies,
         Sabotage::IgnoreHeld,
+        Sabotage::ForgetWays,
     ];
 }
 
@@ -176,6 +179,7 @@ impl Scenario {
         "dark-faults",
         "dark-rollback",
         "dusk",
+        "ways",
         "dark-varied",
     ];
 
@@ -267,6 +271,18 @@ impl Scenario {
                 redial: 20,
                 dark: Some(DarkNet { shift: 0, direct: true, ..faulty }),
                 ..dark_rollback
+            },
+            "ways" => Scenario {
+                name: "ways",
+                faults_for: 3_600_000,
+                pace: 20_000,
+                link_gap: 60_000,
+                link_life: 300_000,
+                redial: 20,
+                crash: 900_000,
+                failing_commits: 2,
+                dark: Some(DarkNet { direct: true, shift: 0, ..faulty.clone() }),
+                ..calm.clone()
             },
             "dark-varied" => Scenario { name: "dark-varied", varied: true, ..dark_rollback },
             "dark-rollback" => dark_rollback,

@@ -335,7 +335,9 @@ impl<'t> World<'t> {
                 format!("{host} with {peer}: {spins} inputs at one instant"),
             );
         }
-        let window = config.window_messages.max(config.copy_messages);
+        // While a link is open, what goes in envelopes only is copied beside it.
+        let beside = if stats.open { config.window_messages } else { 0 };
+        let window = config.window_messages.max(config.copy_messages + beside);
         if stats.in_flight > window || stats.queued_messages > config.queue_messages {
             self.broken("windows and queues are bounded", format!("{host} to {peer}: {stats:?}"));
         }
@@ -453,6 +455,9 @@ impl<'t> World<'t> {
     /// Reads from the disk as it is now.
     pub(crate) fn read(&self, host: Peer, peer: Peer, query: &Query) -> Loaded {
         let mut loaded = self.hosts[host].disk.load(peer, query);
+        if self.sabotaged(Sabotage::ForgetWays) {
+            dark::forget_ways(&mut loaded);
+        }
         if self.sabotaged(Sabotage::ReverseOutbox) && matches!(query, Query::Next { .. }) {
             loaded.rows.reverse();
         }

@@ -96,20 +96,26 @@ fn links_and_copies() {
 }
 
 #[test]
+fn messages_that_go_by_one_way_only() {
+    let total = seeds("ways", 2, 16_000, 40);
+    assert!(total.links > 400 && total.link_only > 400 && total.envelopes_only > 400, "{total:?}");
+}
+
+#[test]
 fn dark_varied() {
     seeds("dark-varied", 2, 14_000, 25);
 }
 
 #[test]
 fn three_hosts_in_the_dark() {
-    for name in ["dark", "dark-faults", "dusk"] {
+    for name in ["dark", "dark-faults", "dusk", "ways"] {
         seeds(name, 3, 15_000, 3);
     }
 }
 
 #[test]
 fn twelve_hosts_in_a_mesh() {
-    for name in Scenario::NAMES.iter().filter(|name| !name.starts_with('d')) {
+    for name in Scenario::NAMES.iter().filter(|name| !name.starts_with('d') && **name != "ways") {
         seeds(name, 12, 8_000, 3);
     }
 }

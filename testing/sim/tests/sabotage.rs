@@ -67,5 +67,6 @@ noticed! {
     a_copy_that_outlives_its_message: LongCopies in "dark" as ["a copy ends with its message"];
     a_store_that_does_not_wait: IgnoreHeld in "dark-rollback" as
         ["a store that waits for a decision sends nothing"];
+    a_way_that_is_not_kept: ForgetWays in "ways" as ["a message goes by the way its host chose"];
     times_to_live_by_a_wrong_clock: TrustAnyClock in "clocks" as ["nothing expires before its time"];
 }

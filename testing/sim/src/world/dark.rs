@@ -6,8 +6,10 @@ use super::{Event, START, World, trace};
 use crate::Sabotage;
 use crate::disk::{Peer, Sealed};
 use std::collections::{BTreeMap, BTreeSet};
+use subrosa_proto::friends::conversation::change::{Loaded, OutboxItem};
 use subrosa_proto::friends::conversation::{self, Input};
 use subrosa_proto::friends::frame::Frame;
+use subrosa_proto::friends::message::SendWay;
 use subrosa_proto::time::Timestamp;
 
 /// How far back archives are asked beyond the last complete answer: PROTOCOL asks one more day.
@@ -281,5 +283,14 @@ impl World<'_> {
         keys.theirs.retain(|key| *key > taken);
         keys.theirs.extend(sealed.fresh.iter().filter(|key| **key > taken));
         lost
+    }
+}
+
+/// A store that does not keep by which ways a message may go.
+pub(super) fn forget_ways(loaded: &mut Loaded) {
+    for (_, item) in &mut loaded.rows {
+        if let OutboxItem::Message(m) = item {
+            m.way = SendWay::Any;
+        }
     }
 }

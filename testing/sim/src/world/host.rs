@@ -10,7 +10,7 @@ use std::time::Duration;
 use subrosa_proto::entropy::{Entropy, SeededEntropy};
 use subrosa_proto::friends::conversation::change::{Batch, Outcome, Outgoing, Query};
 use subrosa_proto::friends::conversation::{self, Config, Input};
-use subrosa_proto::friends::message::{Lane, Message, MessageId};
+use subrosa_proto::friends::message::{Lane, Message, MessageId, SendWay};
 use subrosa_proto::wire::Bytes;
 
 /// A year in milliseconds.
@@ -213,11 +213,24 @@ impl World<'_> {
             },
             lane: self.rng.below(LANES) as Lane,
             expires: ttl.map(|ms| clock.after(Duration::from_millis(ms))),
+            way: self.some_way(),
             position: None,
             copied: None,
         };
         self.oracle.asked(self.hosts[host].offset == 0, self.now, host, peer, &outgoing, ttl);
         self.ask(host, peer, outgoing);
+    }
+
+    /// Any way mostly, or one only, where that comes up in this scenario sooner or later.
+    fn some_way(&mut self) -> SendWay {
+        let dark = self.scenario.dark.as_ref();
+        let (links, envelopes) = (dark.is_none_or(|d| d.direct && d.shift == 0), dark.is_some());
+        let links = links && (dark.is_none() || self.scenario.link_gap > 0);
+        match self.rng.below(20) {
+            0..=2 if links => SendWay::LinkOnly,
+            3..=5 if envelopes => SendWay::EnvelopesOnly,
+            _ => SendWay::Any,
+        }
     }
 
     pub(super) fn ask(&mut self, host: Peer, peer: Peer, outgoing: Outgoing) {

@@ -5,6 +5,7 @@ use crate::Sabotage;
 use crate::disk::Peer;
 use subrosa_proto::friends::conversation::Input;
 use subrosa_proto::friends::frame::{Frame, Receipt};
+use subrosa_proto::friends::message::SendWay;
 
 /// A connection of two hosts. Its id on side `s` is `2 * number + s`.
 pub(crate) struct Link {
@@ -90,6 +91,7 @@ impl World<'_> {
     pub(super) fn transmit(&mut self, host: Peer, peer: Peer, id: u64, frame: Frame, urgent: bool) {
         trace!(self, "{host}>{peer} transmit on {id}: {frame:?}");
         self.check_transmit(host, peer, &frame);
+        self.check_way(host, peer, &frame, SendWay::EnvelopesOnly);
         let Some(frame) = self.spoil_frame(frame) else { return };
         self.report.frames += 1;
         let (number, side) = (id / 2, (id % 2) as usize);

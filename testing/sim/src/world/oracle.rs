@@ -6,7 +6,7 @@ use crate::disk::{Disk, Effect, Peer, Sealed};
 use std::collections::{BTreeMap, BTreeSet};
 use subrosa_proto::friends::conversation::change::{Change, Outgoing};
 use subrosa_proto::friends::frame::{Frame, LaneReceipt};
-use subrosa_proto::friends::message::{End, Epoch, Lane, MessageId, Position, Refusal};
+use subrosa_proto::friends::message::{End, Epoch, Lane, MessageId, Position, Refusal, SendWay};
 use subrosa_proto::time::Timestamp;
 
 /// From whom to whom.
@@ -46,6 +46,7 @@ pub(crate) struct Oracle {
 
 struct Send {
     lane: Lane,
+    way: SendWay,
     /// Its place among all messages ever queued, once durable.
     order: Option<u64>,
     /// When it was sent and how long it may live, if the host's clock was right.
@@ -64,7 +65,7 @@ impl Oracle {
         ttl: Option<u64>,
     ) {
         let life = ttl.filter(|_| clock_is_right).map(|ttl| (now, ttl));
-        let send = Send { lane: outgoing.lane, order: None, life };
+        let send = Send { lane: outgoing.lane, way: outgoing.way, order: None, life };
         self.sends.insert(((from, to), outgoing.message.id), send);
     }
 }
@@ -205,6 +206,7 @@ impl World<'_> {
         }
         for frame in &sealed.frames {
             self.check_transmit(host, peer, frame);
+            self.check_way(host, peer, frame, SendWay::LinkOnly);
             match frame {
                 Frame::Message { position, message, .. } => {
                     self.check_copy(host, peer, position, message.id, sealed.until);
@@ -240,6 +242,21 @@ impl World<'_> {
         {
             let text = format!("{host} to {peer}: {id} at {at:?} has a copy until {until:?}");
             self.broken("a message is not sealed again while its copy lives", text);
+        }
+    }
+
+    /// A message whose host chose `not` does not go here.
+    pub(super) fn check_way(&mut self, host: Peer, peer: Peer, frame: &Frame, not: SendWay) {
+        let Frame::Message { message, .. } = frame else { return };
+        let chosen = self.oracle.sends.get(&((host, peer), message.id)).map(|send| send.way);
+        match chosen {
+            Some(way) if way == not => {
+                let text = format!("{host} to {peer}: {} goes {way:?}", message.id);
+                self.broken("a message goes by the way its host chose", text);
+            }
+            Some(SendWay::LinkOnly) => self.report.link_only += 1,
+            Some(SendWay::EnvelopesOnly) => self.report.envelopes_only += 1,
+            _ => {}
         }
     }
 
