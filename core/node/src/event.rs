@@ -114,8 +114,8 @@ pub enum EventKind {
         /// Hashes that it takes on average; one search in three takes longer.
         expected: f64,
     },
-    /// A message cannot go by envelope: it waits for a link, and so does what follows on its lane. Said once for each
-    /// message while no link comes up.
+    /// A message cannot go for now: it waits, and so does what follows on its lane. Said once for each message and reason
+    /// until a link comes up.
     Waiting {
         /// To whom.
         person: PersonId,
@@ -191,7 +191,7 @@ pub struct Received {
     pub restored: bool,
 }
 
-/// How a message came.
+/// How a message came. By which ways one may go is a [`SendWay`](crate::SendWay).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Way {
@@ -211,7 +211,7 @@ pub enum RequestOrigin {
     Whisper,
 }
 
-/// Why a message waits for a link.
+/// Why a message waits. Where it may go any way, or over a link only, that is for a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WaitReason {
@@ -221,6 +221,14 @@ pub enum WaitReason {
     TooDear,
     /// There is no key of the friend's to seal it with, or too much is under way to it.
     NoKey,
+    /// It goes over a link only ([`SendWay::LinkOnly`](crate::SendWay::LinkOnly)), and none is up.
+    NoLink,
+    /// It goes over a link only, and `direct` was turned off for the friend: it waits until that is on again, it is
+    /// cancelled, or its time to live ends.
+    NotDirect,
+    /// It goes by envelope only ([`SendWay::EnvelopesOnly`](crate::SendWay::EnvelopesOnly), or the friend is not direct), and there is neither a peer nor
+    /// an archive to give it to.
+    NoPeers,
 }
 
 /// How a message that was sent ended.

@@ -67,7 +67,7 @@ pub use node::{
 pub use subrosa_net::gossip::PeerAddress;
 pub use subrosa_proto::crypto::Secret32;
 pub use subrosa_proto::friends::invite::{Invite, InviteId};
-pub use subrosa_proto::friends::message::{Lane, MAX_BODY, MessageId, Refusal};
+pub use subrosa_proto::friends::message::{Lane, MAX_BODY, MessageId, Refusal, SendWay};
 pub use subrosa_proto::friends::standing::{Decision as StoreDecision, Role as StoreRole};
 pub use subrosa_proto::identity::{Identity, PersonId};
 pub use subrosa_proto::time::Timestamp;

@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::time::Instant;
 use subrosa_proto::crypto::Secret32;
 use subrosa_proto::friends::conversation::change::{Change, Outgoing};
-use subrosa_proto::friends::message::{End, Epoch, Message, MessageId, Position, Way};
+use subrosa_proto::friends::message::{End, Epoch, Message, MessageId, Position, SendWay, Way};
 use subrosa_proto::identity::Identity;
 use subrosa_proto::time::Timestamp;
 use subrosa_store::friend::{self, FriendRecord, FriendState};
@@ -105,6 +105,7 @@ fn main() {
         vec![Change::Queue(Outgoing {
             message: message(n),
             lane: 0,
+            way: SendWay::Any,
             expires: None,
             position: None,
             copied: None,

@@ -39,6 +39,9 @@ pub(crate) struct ConversationRecord {
     /// A number spent to find out whether the friend's store is an older one: epoch, lane, number, what was settled.
     #[n(4)]
     probe: Option<(u64, Lane, u64, u64)>,
+    /// A message with a way of its own was queued once.
+    #[n(5)]
+    ways: Option<bool>,
 }
 
 impl ConversationRecord {
@@ -60,7 +63,7 @@ impl ConversationRecord {
 
 impl Record for ConversationRecord {
     const NAME: &'static str = "conversation";
-    const KEYS: &'static [u64] = &[0, 1, 2, 3, 4];
+    const KEYS: &'static [u64] = &[0, 1, 2, 3, 4, 5];
 }
 
 /// How much is under way.
@@ -83,6 +86,8 @@ pub(crate) struct Conversation {
     pub(crate) epoch: Option<Epoch>,
     pub(crate) receipts: Receipts,
     pub(crate) missed: Option<Timestamp>,
+    /// Whether a message with a way of its own was queued once.
+    pub(crate) ways: bool,
     /// Queued messages and bytes, unacknowledged messages and bytes.
     pub(crate) counts: [i64; 4],
 }
@@ -110,6 +115,7 @@ fn find(session: &Session<'_>, friend: i64) -> Result<Option<Conversation>> {
         epoch: record.epoch.map(Epoch),
         receipts: record.receipts()?,
         missed: record.missed,
+        ways: record.ways.unwrap_or_default(),
         counts,
     }))
 }
@@ -126,14 +132,15 @@ fn ensure(tx: &Tx<'_>, friend: i64) -> Result<Conversation> {
     )?
     .execute(params![row, friend, record])
     .fault()?;
-    Ok(Conversation { row, epoch: None, receipts: Receipts::default(), missed: None, counts: [0; 4] })
+    let receipts = Receipts::default();
+    Ok(Conversation { row, epoch: None, receipts, missed: None, ways: false, counts: [0; 4] })
 }
 
 fn put(
     tx: &Tx<'_>,
     row: i64,
     friend: i64,
-    (epoch, receipts, missed): (Option<Epoch>, &Receipts, Option<Timestamp>),
+    (epoch, receipts, missed, ways): (Option<Epoch>, &Receipts, Option<Timestamp>, bool),
 ) -> Result<()> {
     let ids: Vec<u8> = receipts.ids.iter().flat_map(|id| id.0).collect();
     let record = ConversationRecord {
@@ -142,6 +149,7 @@ fn put(
         due: Some(true).filter(|_| receipts.due),
         missed,
         probe: receipts.probe.map(|p| (p.epoch.0, p.lane, p.number, p.settled)),
+        ways: Some(true).filter(|_| ways),
     };
     let record = tx.seal_record(place(row, friend), &record)?;
     tx.sql("UPDATE conversation SET record = ?2 WHERE id = ?1")?.execute(params![row, record]).fault()?;
@@ -264,6 +272,7 @@ pub fn saved(session: &Session<'_>, friend: i64) -> Result<Saved> {
         next_expiry: outbox::next_expiry(session, friend)?,
         lanes_in,
         copied: outbox::any_copied(session, friend)?,
+        ways: conversation.ways && load.queued_messages > 0,
         receipts: conversation.receipts,
         missed: conversation.missed,
     })
@@ -307,6 +316,6 @@ pub(crate) fn end_all(tx: &Tx<'_>, friend: i64, end: End) -> Result<u64> {
     }
     outbox::renumber(tx, friend)?;
     lane::delete_out(tx, friend)?;
-    put(tx, conversation.row, friend, (None, &Receipts::default(), None))?;
+    put(tx, conversation.row, friend, (None, &Receipts::default(), None, false))?;
     Ok(ended)
 }

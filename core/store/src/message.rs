@@ -8,7 +8,9 @@ use crate::sqlite::Fault;
 use crate::{conversation, event, seen};
 use minicbor::{Decode, Encode};
 use rusqlite::{OptionalExtension, Row, params};
-use subrosa_proto::friends::message::{End, Epoch, Lane, Message, MessageId, Position, Refusal, Way};
+use subrosa_proto::friends::message::{
+    End, Epoch, Lane, Message, MessageId, Position, Refusal, SendWay, Way,
+};
 use subrosa_proto::identity::PersonId;
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::wire::{Bytes, Record};
@@ -31,6 +33,8 @@ pub struct MessageRow {
     pub received: Timestamp,
     /// How it came first; a link for our own.
     pub way: Way,
+    /// By which ways our own may go; any for the friend's.
+    pub send_way: SendWay,
     /// What became of it.
     pub state: MessageState,
 }
@@ -132,11 +136,14 @@ pub(crate) struct Head {
     /// How it came; none for a link.
     #[n(10)]
     way: Option<u8>,
+    /// By which ways our own may go; none for any. Older records have none.
+    #[n(11)]
+    send_way: Option<u8>,
 }
 
 impl Record for Head {
     const NAME: &'static str = "message";
-    const KEYS: &'static [u64] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+    const KEYS: &'static [u64] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
 }
 
 impl Head {
@@ -153,12 +160,25 @@ impl Head {
             received,
             position: position.map(|p| (p.device, p.epoch.0, p.seq)),
             way: None,
+            send_way: None,
         }
     }
 
     /// The same, of a message that came this way.
     pub(crate) fn by(self, way: Way) -> Head {
         Head { way: Some(way.code()).filter(|_| way != Way::Link), ..self }
+    }
+
+    /// The same, of a message of ours that may go by these ways.
+    pub(crate) fn going(self, way: SendWay) -> Head {
+        Head { send_way: Some(way.code()).filter(|_| way != SendWay::Any), ..self }
+    }
+
+    /// By which ways a message of ours may go.
+    pub(crate) fn send_way(&self) -> Result<SendWay> {
+        let code = self.send_way.unwrap_or(SendWay::Any.code());
+        SendWay::from_code(code)
+            .ok_or_else(|| Error::damaged("the store is damaged: a message that goes by no known way"))
     }
 
     pub(crate) fn way(&self) -> Way {
@@ -320,6 +340,7 @@ fn opened(session: &Session<'_>, raw: &Raw) -> Result<MessageRow> {
         lane: head.lane,
         received: head.received,
         way: head.way(),
+        send_way: head.send_way()?,
         state,
         message: head.message(&body),
     })

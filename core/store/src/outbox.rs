@@ -372,7 +372,9 @@ fn item(session: &Session<'_>, row: &Row<'_>, lane: Lane, epoch: Option<Epoch>) 
     }
     let body = session.open(Place { column: BODY, ..place }, &body)?;
     let expires = row.get::<_, Option<i64>>(3).fault()?.map(timestamp).transpose()?;
-    Ok(OutboxItem::Message(Outgoing { message: head.message(&body), lane, expires, position, copied }))
+    let way = head.send_way()?;
+    let message = head.message(&body);
+    Ok(OutboxItem::Message(Outgoing { message, lane, way, expires, position, copied }))
 }
 
 /// A time as a column holds it: beyond the range of the column is never.

@@ -6,9 +6,7 @@ use subrosa_proto::friends::conversation::change::{
     Batch, Change, LaneIn, LaneOut, Loaded, OutboxItem, Outcome, Outgoing, Query, Receipts, Saved, Stopped,
 };
 use subrosa_proto::friends::frame::Frame;
-use subrosa_proto::friends::message::{
-    End, Epoch, Lane, Message, MessageId, Position, Refusal, SendWay,
-};
+use subrosa_proto::friends::message::{End, Epoch, Lane, Message, MessageId, Position, Refusal, SendWay};
 use subrosa_proto::time::Timestamp;
 
 /// A host, by its place in the run.

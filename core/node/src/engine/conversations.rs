@@ -6,7 +6,7 @@ use super::{Engine, Reply};
 use crate::event::{EventKind, FullWhat};
 use subrosa_proto::friends::conversation::change::{Batch, Change, Outcome, Outgoing, Query};
 use subrosa_proto::friends::conversation::{Input, Output};
-use subrosa_proto::friends::message::{Lane, MessageId};
+use subrosa_proto::friends::message::{Lane, MessageId, SendWay};
 use subrosa_proto::{Error, ErrorKind, Result};
 use subrosa_store::event::{self, Acked};
 use subrosa_store::message::{self, MessageRow};
@@ -242,7 +242,7 @@ impl Engine {
         let Some(friend) = self.friends.get_mut(&row) else { return };
         let (lane, body) = (outgoing.lane, outgoing.message.body.clone());
         friend.sends.insert(id, Sending { lane, body, replies: vec![reply] });
-        if friend.link.is_none() {
+        if friend.link.is_none() && outgoing.way != SendWay::EnvelopesOnly {
             friend.dialer.hurry(now);
         }
         self.drive(row, Input::Send(outgoing));

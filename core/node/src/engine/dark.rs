@@ -30,7 +30,7 @@ use subrosa_proto::friends::conversation::change::Outgoing;
 use subrosa_proto::friends::conversation::{self, Input, Waits};
 use subrosa_proto::friends::copy;
 use subrosa_proto::friends::frame::Frame;
-use subrosa_proto::friends::message::{Epoch, Lane, MessageId, Position};
+use subrosa_proto::friends::message::{Epoch, Lane, MessageId, Position, SendWay};
 use subrosa_proto::friends::onetime::{KeyNews, PairKeys};
 use subrosa_proto::friends::request::Requests;
 use subrosa_proto::friends::topics::Day;
@@ -316,15 +316,16 @@ impl Engine {
 
     /// Says to a conversation that has just begun, or whose friend has changed, how things stand.
     pub(super) fn brief(&mut self, row: i64) {
-        let Some(direct) = self.friends.get(&row).map(|f| f.record.direct) else { return };
+        // Whoever is no friend yet may become a direct one.
+        let Some(direct) = self.friends.get(&row).map(|f| f.record.direct || !f.is_friend()) else { return };
         self.drive(row, Input::Direct(direct));
         self.tell_limits_of(row, true);
     }
 }
 
-// What cannot be copied.
+// What cannot go.
 impl Engine {
-    /// A message waits for a link.
+    /// A message waits.
     pub(super) fn waits(&mut self, row: i64, lane: Lane, message: MessageId, why: Waits) {
         let Some(friend) = self.friends.get(&row) else { return };
         let (person, ready) = (friend.person, friend.pair.keys.ready());
@@ -332,14 +333,32 @@ impl Engine {
             Waits::TooLarge => WaitReason::TooLarge,
             Waits::TooDear if ready => WaitReason::TooDear,
             Waits::TooDear => WaitReason::NoKey,
+            Waits::NoLink => WaitReason::NoLink,
+            Waits::NotDirect => WaitReason::NotDirect,
+            Waits::NoEnvelopes if !self.whisper.is_on() => WaitReason::NoPeers,
+            Waits::NoEnvelopes if !ready => WaitReason::NoKey,
+            // What work costs here is still being measured.
+            Waits::NoEnvelopes => return,
         };
         self.events.push(EventKind::Waiting { person, lane, message, why });
     }
 
-    /// An error for a message to a friend without links that no envelope can carry: it would wait for ever.
+    /// An error for a message that would wait for ever: over a link only, to a friend without links; or by envelope
+    /// only, because the friend has no links or the host wants it so, and no envelope can carry it.
     pub(super) fn never_goes(&self, row: i64, out: &Outgoing) -> Result<()> {
-        let friend = self.friends.get(&row).filter(|f| f.is_friend() && !f.record.direct);
-        let Some(limits) = friend.and_then(|f| f.pair.limits) else { return Ok(()) };
+        let Some(friend) = self.friends.get(&row).filter(|f| f.is_friend()) else { return Ok(()) };
+        match (out.way, friend.record.direct) {
+            (SendWay::LinkOnly, false) => {
+                return Err(Error::new(
+                    ErrorKind::NoWay,
+                    "the message would go over a link only, and there are none with this friend: turn `direct` on, or \
+                     send it another way",
+                ));
+            }
+            (SendWay::Any | SendWay::LinkOnly, true) => return Ok(()),
+            (SendWay::EnvelopesOnly, _) | (SendWay::Any, false) => {}
+        }
+        let Some(limits) = friend.pair.limits else { return Ok(()) };
         let now = self.now();
         let position = Position { device: DEVICE, epoch: Epoch(u64::MAX), lane: out.lane, seq: u64::MAX - 1 };
         let frame = Frame::Message { position, transmitted: now, message: out.message.clone() };
@@ -348,7 +367,7 @@ impl Engine {
             return Err(Error::new(
                 ErrorKind::TooLarge,
                 format!(
-                    "a message to this friend goes by envelope, which holds {} bytes, and not {size}",
+                    "the message would go by envelope, which holds {} bytes, and not {size}",
                     limits.largest
                 ),
             ));
@@ -358,8 +377,8 @@ impl Engine {
         if (size as u64).saturating_mul(until.since(now).as_secs() + 1) > limits.work {
             return Err(Error::new(
                 ErrorKind::PowTooDear,
-                "a message to this friend goes by envelope, and the proof of work for it would take longer than \
-                 allowed: send less, give it a shorter time to live, or allow more",
+                "the message would go by envelope, and the proof of work for it would take longer than allowed: send \
+                 less, give it a shorter time to live, or allow more",
             ));
         }
         Ok(())

@@ -217,8 +217,10 @@ impl Talk {
             ..TalkConfig::default()
         };
         let mut machine = Conversation::new(settings, saved, Box::new(OsEntropy), now);
-        // It wants nothing yet: there is no link, and no clock that it trusts.
-        machine.handle(Input::Held(held), now, &mut Vec::new());
+        if held {
+            // A machine that is held wants nothing. What another one wants, it says when it is first driven.
+            machine.handle(Input::Held(true), now, &mut Vec::new());
+        }
         Ok(Talk { machine, chain: Chain::new(), life })
     }
 }

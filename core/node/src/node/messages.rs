@@ -5,7 +5,7 @@ use crate::engine::conversations::taken;
 use std::time::Duration;
 use subrosa_proto::entropy::{OsEntropy, random};
 use subrosa_proto::friends::conversation::change::Outgoing;
-use subrosa_proto::friends::message::{KIND_MESSAGE, Lane, MAX_BODY, Message, MessageId, Refusal};
+use subrosa_proto::friends::message::{KIND_MESSAGE, Lane, MAX_BODY, Message, MessageId, Refusal, SendWay};
 use subrosa_proto::identity::PersonId;
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::{Error, ErrorKind, Result};
@@ -29,6 +29,9 @@ pub struct SendOptions {
     pub reply_to: Option<MessageId>,
     /// Give up when it has not arrived after this. None: never.
     pub ttl: Option<Duration>,
+    /// By which ways it may go. What goes one way only waits for that way, and what follows on its lane waits behind it:
+    /// give it a lane of its own if that should not be.
+    pub way: SendWay,
 }
 
 /// What became of a message.
@@ -72,6 +75,8 @@ pub struct MessageInfo {
     pub sent: Timestamp,
     /// When the friend's message came, by ours.
     pub received: Option<Timestamp>,
+    /// By which ways ours may go; any for the friend's.
+    pub send_way: SendWay,
     /// What became of it.
     pub state: MessageState,
     /// Whether the host has acked the friend's message.
@@ -82,8 +87,10 @@ impl Node {
     /// Sends a message of at most 60 000 bytes to a friend, or a friend-to-be. Returns once it is on disk; from then
     /// on it ends in one `delivery` event.
     ///
-    /// [`ErrorKind::NotAFriend`], [`ErrorKind::TooLarge`], [`ErrorKind::PowTooDear`] (to a friend who is not direct),
-    /// [`ErrorKind::QueueFull`] (nothing was taken: wait for deliveries), [`ErrorKind::AlreadyExists`] when the id belongs to another message.
+    /// [`ErrorKind::NotAFriend`], [`ErrorKind::TooLarge`], [`ErrorKind::PowTooDear`] (in envelopes only, or to a friend
+    /// who is not direct), [`ErrorKind::NoWay`] (over a link only, to a friend who is not direct),
+    /// [`ErrorKind::QueueFull`] (nothing was taken: wait for deliveries), [`ErrorKind::AlreadyExists`] when the id belongs
+    /// to another message.
     pub async fn send(
         &self,
         person: PersonId,
@@ -107,7 +114,8 @@ impl Node {
         };
         message.check()?;
         let expires = options.ttl.map(|ttl| now.after(ttl));
-        let outgoing = Outgoing { message, lane: options.lane, expires, position: None, copied: None };
+        let outgoing =
+            Outgoing { message, lane: options.lane, expires, way: options.way, position: None, copied: None };
         let chosen = options.id.is_some();
         let store = self.running()?.store;
         self.ask(move |engine, reply| {
@@ -257,6 +265,7 @@ fn info(row: MessageRow, person: PersonId) -> MessageInfo {
         reply_to: row.message.reply_to,
         sent: row.message.sent,
         received: row.incoming.then_some(row.received),
+        send_way: row.send_way,
         state,
         acked,
     }

@@ -1,7 +1,11 @@
 //! Applies a batch: one function per change. What many changes move on, lanes and counts, is kept in memory and
 //! written once per job, or once for all jobs of a chain that are committed together.
 
-use super::{Conversation, Sealer, count, ensure, put};
+mod recent;
+
+pub(crate) use recent::Recent;
+
+use super::{Sealer, ensure};
 use crate::held;
 use crate::keys;
 use crate::lane::{self, InRow, OutRow};
@@ -11,19 +15,19 @@ use crate::publication;
 use crate::seen::{self, Known};
 use crate::session::Tx;
 use crate::{event, outbox::cost};
-use std::collections::HashMap;
+use recent::LaneKey;
 use subrosa_proto::friends::conversation::change::{
     Change, LaneOut, MOST_OWED, Outcome, Outgoing, Receipts, Stopped,
 };
 use subrosa_proto::friends::frame::Frame;
-use subrosa_proto::friends::message::{End, Epoch, Lane, Message, MessageId, Position, Refusal, Way};
+use subrosa_proto::friends::message::{
+    End, Epoch, Lane, Message, MessageId, Position, Refusal, SendWay, Way,
+};
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::{Error, Result};
 
 /// Messages of the outbox that are remembered of one conversation: about what is under way to a friend at once.
 const MOST_QUEUED: usize = 512;
-
-type LaneKey = (u32, Epoch, Lane);
 
 /// A message that came with this batch and has not been shown.
 struct Pending {
@@ -38,61 +42,6 @@ impl Pending {
     fn head(&self) -> Head {
         let p = self.position;
         Head::new(&self.message, p.lane, self.received, Some(p)).by(self.way)
-    }
-}
-
-/// A conversation as it stands, remembered from one batch to the next.
-#[derive(Debug)]
-pub(crate) struct Recent {
-    row: i64,
-    epoch: Option<Epoch>,
-    receipts: Receipts,
-    missed: Option<Timestamp>,
-    /// Whether one of the three is still to be written.
-    changed: bool,
-    /// Lanes we send on that were touched, and whether that is still to be written.
-    lanes_out: HashMap<Lane, (OutRow, bool)>,
-    /// The friend's lanes that were touched, and whether that is still to be written.
-    lanes_in: HashMap<LaneKey, (InRow, bool)>,
-    /// Changes of the counts that are still to be written.
-    counts: [i64; 4],
-    /// Rows of the outbox that were touched, as they stand.
-    queued: HashMap<MessageId, Queued>,
-}
-
-impl Recent {
-    /// Writes what is still to be written.
-    pub(super) fn write(&mut self, tx: &Tx<'_>, friend: i64) -> Result<()> {
-        if std::mem::take(&mut self.changed) {
-            put(tx, self.row, friend, (self.epoch, &self.receipts, self.missed))?;
-        }
-        for (row, changed) in self.lanes_out.values_mut() {
-            if std::mem::take(changed) {
-                lane::put_out(tx, friend, row)?;
-            }
-        }
-        for (row, changed) in self.lanes_in.values_mut() {
-            if std::mem::take(changed) {
-                lane::put_in(tx, friend, row)?;
-            }
-        }
-        count(tx, friend, std::mem::take(&mut self.counts))
-    }
-}
-
-impl From<Conversation> for Recent {
-    fn from(c: Conversation) -> Recent {
-        Recent {
-            row: c.row,
-            epoch: c.epoch,
-            receipts: c.receipts,
-            missed: c.missed,
-            changed: false,
-            lanes_out: HashMap::new(),
-            lanes_in: HashMap::new(),
-            counts: [0; 4],
-            queued: HashMap::new(),
-        }
     }
 }
 
@@ -161,7 +110,11 @@ impl Applying<'_, '_> {
             self.given(out.lane, epoch, seq)?;
         }
         let look = message::look_out(self.tx, out.message.id)?;
-        let head = Head::new(&out.message, out.lane, self.now, None);
+        let head = Head::new(&out.message, out.lane, self.now, None).going(out.way);
+        if out.way != SendWay::Any && !self.recent.ways {
+            self.recent.ways = true;
+            self.recent.changed = true;
+        }
         let row =
             message::insert(self.tx, self.recent.row, look, MessageState::Queued, &head, &out.message.body)?;
         let queued = outbox::push(self.tx, self.friend, row, lane, out)?;

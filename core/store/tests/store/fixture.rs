@@ -9,7 +9,7 @@ use subrosa_proto::Result;
 use subrosa_proto::crypto::Secret32;
 use subrosa_proto::friends::conversation::change::{Change, LaneIn, OutboxItem, Query, Receipts};
 use subrosa_proto::friends::invite::InviteId;
-use subrosa_proto::friends::message::{End, Epoch, Refusal, Way};
+use subrosa_proto::friends::message::{End, Epoch, Refusal, SendWay, Way};
 use subrosa_proto::friends::onetime::{Find, FriendKey, KeyChange, KeyKind, Marks, OwnKey, PairKeys};
 use subrosa_proto::friends::request::{RequestChange, Seen};
 use subrosa_proto::identity::DevicePublic;
@@ -104,6 +104,10 @@ fn version_1() {
             let alice = friend::get(s, person(1))?.unwrap();
             let saved = conversation::saved(s, alice.row)?;
             assert!(!saved.copied && saved.receipts == Receipts::default() && saved.missed.is_none());
+            assert!(
+                !saved.ways
+                    && message::list(s, alice.row, None, 100)?.iter().all(|m| m.send_way == SendWay::Any)
+            );
             assert_eq!(keys::load(s, alice.row)?, PairKeys::new());
             Ok(())
         })

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use subrosa_proto::crypto::Secret32;
 use subrosa_proto::friends::conversation::change::{Change, Outcome, Outgoing};
-use subrosa_proto::friends::message::{Epoch, Lane, Message, MessageId, Position, Way};
+use subrosa_proto::friends::message::{Epoch, Lane, Message, MessageId, Position, SendWay, Way};
 use subrosa_proto::identity::{Identity, PersonId};
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::wire::Bytes;
@@ -88,7 +88,7 @@ pub(crate) fn text(id: u8, body: &str) -> Message {
 }
 
 pub(crate) fn outgoing(message: Message, lane: Lane) -> Outgoing {
-    Outgoing { message, lane, expires: None, position: None, copied: None }
+    Outgoing { message, lane, way: SendWay::Any, expires: None, position: None, copied: None }
 }
 
 pub(crate) fn position(lane: Lane, seq: u64) -> Position {

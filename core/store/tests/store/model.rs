@@ -8,7 +8,9 @@ use subrosa_proto::friends::conversation::change::{
     Change, LaneIn, LaneOut, OutboxItem, Outcome, Outgoing, Query, Receipts, Stopped,
 };
 use subrosa_proto::friends::frame::Frame;
-use subrosa_proto::friends::message::{End, Epoch, Lane, Message, MessageId, Position, Refusal, Way};
+use subrosa_proto::friends::message::{
+    End, Epoch, Lane, Message, MessageId, Position, Refusal, SendWay, Way,
+};
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::{Error, Result};
 use subrosa_store::conversation::Sealer;
@@ -22,6 +24,7 @@ use subrosa_store::{Session, Tx, conversation, event, message, publication};
 pub(crate) struct Out {
     pub(crate) message: Option<Message>,
     pub(crate) lane: Lane,
+    way: SendWay,
     pub(crate) expires: Option<u64>,
     pub(crate) seq: Option<u64>,
     /// When its last copy ends.
@@ -53,6 +56,8 @@ pub(crate) struct Friend {
     pub(crate) history: Vec<(Message, MessageState)>,
     /// How the friend's messages came, but for those that came by link.
     ways: BTreeMap<MessageId, Way>,
+    /// By which ways our messages may go.
+    send_ways: BTreeMap<MessageId, SendWay>,
     receipts: Receipts,
     missed: Option<Timestamp>,
     /// Our one-time keys.
@@ -123,6 +128,7 @@ impl Model {
                 f.outbox.push(Out {
                     message: Some(out.message.clone()),
                     lane: out.lane,
+                    way: out.way,
                     expires,
                     seq: None,
                     copied: None,
@@ -130,6 +136,7 @@ impl Model {
                     numbered: false,
                 });
                 f.history.push((out.message.clone(), MessageState::Queued));
+                f.send_ways.insert(out.message.id, out.way);
                 self.ours.insert(out.message.id);
                 Outcome::Done
             }
@@ -145,6 +152,7 @@ impl Model {
                         f.outbox.push(Out {
                             message: None,
                             lane: *lane,
+                            way: SendWay::Any,
                             expires: None,
                             seq: Some(*seq),
                             copied: None,
@@ -369,7 +377,8 @@ impl Draw {
                     return None;
                 }
                 let expires = self.random.chance(30).then(|| at(self.below(1000)));
-                Change::Queue(Outgoing { expires, ..outgoing(self.message(id), lane) })
+                let way = SendWay::from_code(self.below(3) as u8).unwrap();
+                Change::Queue(Outgoing { expires, way, ..outgoing(self.message(id), lane) })
             }
             3..=4 => {
                 let epoch = f.epoch?;
@@ -442,7 +451,7 @@ pub(crate) struct Picture {
     unacked: (u64, u64),
     next_expiry: Option<u64>,
     outbox: Vec<OutboxItem>,
-    history: Vec<(Message, MessageState, Way)>,
+    history: Vec<(Message, MessageState, Way, SendWay)>,
     events: Vec<Event>,
     copied: bool,
     receipts: Receipts,
@@ -486,7 +495,8 @@ impl Picture {
                 .map(|(m, state)| {
                     let incoming = matches!(state, MessageState::Received | MessageState::Acked);
                     let way = f.ways.get(&m.id).filter(|_| incoming).copied().unwrap_or_default();
-                    (m.clone(), *state, way)
+                    let send_way = f.send_ways.get(&m.id).filter(|_| !incoming).copied().unwrap_or_default();
+                    (m.clone(), *state, way, send_way)
                 })
                 .collect(),
             events: model.events.iter().filter(|e| e.who() == who).cloned().collect(),
@@ -515,8 +525,10 @@ impl Picture {
         if loaded.more || !loaded.rows.is_sorted_by_key(|(row, _)| *row) {
             return Err(Error::internal("the outbox is not in order"));
         }
-        let mut history: Vec<_> =
-            message::list(s, row, None, 10_000)?.into_iter().map(|m| (m.message, m.state, m.way)).collect();
+        let mut history: Vec<_> = message::list(s, row, None, 10_000)?
+            .into_iter()
+            .map(|m| (m.message, m.state, m.way, m.send_way))
+            .collect();
         history.reverse();
         let mut events = Vec::new();
         for e in event::after(s, 0, 10_000)? {
@@ -579,6 +591,7 @@ pub(crate) fn item(f: &Friend, o: &Out) -> OutboxItem {
         Some(m) => OutboxItem::Message(Outgoing {
             message: m.clone(),
             lane: o.lane,
+            way: o.way,
             expires: o.expires.map(at),
             position: o.seq.map(|seq| (f.epoch.unwrap(), seq)),
             copied: o.copied.map(at),

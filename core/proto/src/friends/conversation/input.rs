@@ -29,7 +29,7 @@ pub enum Waits {
     NoLink,
     /// It goes over a link only, and the friend and we have none ([`Input::Direct`]).
     NotDirect,
-    /// It goes in an envelope only, and no copies can be made ([`Input::Dark`]).
+    /// It goes over no link, and no copies can be made ([`Input::Dark`]).
     NoEnvelopes,
 }
 

@@ -38,7 +38,7 @@ impl Conversation {
     pub(in super::super) fn settle_mode(&mut self) {
         // While a link opens nothing is sealed: what got a number now would be numbered anew on it.
         let alone = self.link.is_none();
-        let fell_back = self.now >= self.dark_at() && (self.dark.is_some() || self.out.has_ways());
+        let fell_back = self.now >= self.dark_at() && self.may_fall_back();
         let mode = match self.out.open {
             _ if self.out.is_held() => Mode::Still,
             true => Mode::Link,
@@ -53,8 +53,12 @@ impl Conversation {
     pub(in super::super) fn mode_deadline(&self) -> Option<Timestamp> {
         let waits = matches!(self.out.mode, Mode::Still | Mode::Early);
         let waits = waits && self.link.is_none() && !self.out.is_held();
-        let ever = self.dark.is_some() || self.out.has_ways();
-        (waits && ever).then(|| self.dark_at())
+        (waits && self.may_fall_back()).then(|| self.dark_at())
+    }
+
+    /// Whether there is something to copy, or to say of what cannot be.
+    fn may_fall_back(&self) -> bool {
+        self.dark.is_some() || self.out.has_ways() || !self.direct
     }
 
     /// Whether the friend and we may have links at all.
@@ -173,7 +177,7 @@ impl Conversation {
             }
             (SendWay::Any | SendWay::LinkOnly, Mode::Early) => self.out.wait_silently(lane, id),
             // Where nobody takes envelopes, waiting for a link is what all messages do.
-            (SendWay::Any, _) if self.dark.is_none() => self.out.wait_silently(lane, id),
+            (SendWay::Any, _) if self.dark.is_none() && self.direct => self.out.wait_silently(lane, id),
             _ => self.take_for_copy(m, steps, out),
         }
     }

@@ -108,6 +108,7 @@ impl Outbox {
         if self.mode != Mode::Link {
             return self.empty_window();
         }
+        self.dark.lapse_at = None;
         if self.sealed.messages == 0 && self.dark.waiting.is_empty() {
             return;
         }
@@ -118,7 +119,6 @@ impl Outbox {
         }
         self.sealed.crowded.clear();
         self.dark.waiting.clear();
-        self.dark.lapse_at = None;
         self.read_again();
     }
 }
