@@ -583,6 +583,22 @@
 #define SUBROSA_REFUSAL_FRIEND_REMOVED 4
 
 /**
+ * A message goes over a link, or in an envelope when no link comes up.
+ */
+#define SUBROSA_SEND_WAY_ANY 0
+
+/**
+ * A message goes over a link and never in an envelope. Without a link it waits, and a waiting event says so.
+ */
+#define SUBROSA_SEND_WAY_LINK_ONLY 1
+
+/**
+ * A message goes in an envelope and never over a link, also while one is up. Without a peer or an archive it waits, and a
+ * waiting event says so.
+ */
+#define SUBROSA_SEND_WAY_ENVELOPES_ONLY 2
+
+/**
  * State of a message that is kept, besides those of deliveries: ours, and it waits for the friend.
  */
 #define SUBROSA_DELIVERY_QUEUED 5
@@ -707,8 +723,8 @@
 #define SUBROSA_EVENT_PROGRESS 17
 
 /**
- * A message cannot go by envelope, and waits for a link with what follows on its lane: person, lane, message_id, state
- * (SUBROSA_WAITS_). Said once for each message while no link comes up.
+ * A message cannot go for now, and waits with what follows on its lane: person, lane, message_id, state
+ * (SUBROSA_WAITS_). Said once for each message and reason until a link comes up.
  */
 #define SUBROSA_EVENT_WAITING 18
 
@@ -761,6 +777,23 @@
  * State of a waiting event: there is no key of the friend's to seal it with, or too much is under way.
  */
 #define SUBROSA_WAITS_NO_KEY 3
+
+/**
+ * State of a waiting event: the message goes over a link only, and none is up.
+ */
+#define SUBROSA_WAITS_NO_LINK 4
+
+/**
+ * State of a waiting event: the message goes over a link only, and the friend is not direct any more. It waits until that
+ * is turned on again, it is cancelled, or its time to live ends.
+ */
+#define SUBROSA_WAITS_NOT_DIRECT 5
+
+/**
+ * State of a waiting event: the message goes by envelope only, or its friend is not direct, and there is neither a peer
+ * nor an archive.
+ */
+#define SUBROSA_WAITS_NO_PEERS 6
 
 /**
  * State of a delivery: the friend's device has it.
@@ -1184,9 +1217,10 @@ typedef struct subrosa_send_options {
      */
     uint32_t lane;
     /**
-     * Must be 0.
+     * By which ways it may go: a SUBROSA_SEND_WAY_ number. What goes by one way only waits for that way, and what follows
+     * on its lane waits behind it.
      */
-    uint32_t reserved;
+    int32_t way;
 } subrosa_send_options;
 
 /**
@@ -2109,7 +2143,8 @@ subrosa_status subrosa_friend_safety_number(const struct subrosa_node *node,
  * `id` may be NULL if you do not want to know it.
  *
  * SUBROSA_NOT_A_FRIEND, SUBROSA_TOO_LARGE above SUBROSA_MAX_BODY, SUBROSA_QUEUE_FULL when too much waits for this
- * friend.
+ * friend, SUBROSA_NO_WAY over a link only to a friend who is not direct, SUBROSA_POW_TOO_DEAR in envelopes only or to
+ * a friend who is not direct.
  */
 subrosa_status subrosa_message_send(const struct subrosa_node *node,
                                     const struct subrosa_person *person,
@@ -2253,6 +2288,12 @@ subrosa_status subrosa_message_received(const struct subrosa_message *message, u
  * What became of it: a SUBROSA_DELIVERY_ number, or -1 for a state this version of the interface has no number for.
  */
 subrosa_status subrosa_message_state(const struct subrosa_message *message, int32_t *state);
+
+/**
+ * By which ways a message of ours may go: a SUBROSA_SEND_WAY_ number. Of a friend's it says nothing; how that came is
+ * in its event.
+ */
+subrosa_status subrosa_message_send_way(const struct subrosa_message *message, int32_t *way);
 
 /**
  * Why it was refused, if it was: a SUBROSA_REFUSAL_ number. subrosa_refusal_text() has it in words.

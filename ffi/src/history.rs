@@ -7,7 +7,7 @@ use crate::event::{
     SUBROSA_DELIVERY_REFUSED,
 };
 use crate::handle::{self, Field, List, field, handle};
-use crate::message::refusal_number;
+use crate::message::{refusal_number, send_way_number};
 use crate::node::subrosa_node;
 use crate::status::subrosa_status;
 use subrosa::{MessageInfo, MessageState, wait};
@@ -245,6 +245,18 @@ pub unsafe extern "C" fn subrosa_message_state(
     };
     // SAFETY: the caller keeps the rules of the header.
     boundary::status(|| unsafe { field(message, state, "state", find) })
+}
+
+/// By which ways a message of ours may go: a SUBROSA_SEND_WAY_ number. Of a friend's it says nothing; how that came is
+/// in its event.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn subrosa_message_send_way(
+    message: *const subrosa_message,
+    way: *mut i32,
+) -> subrosa_status {
+    let find = |message: &MessageBox| Field::Here(send_way_number(message.info.send_way));
+    // SAFETY: the caller keeps the rules of the header.
+    boundary::status(|| unsafe { field(message, way, "way", find) })
 }
 
 /// Why it was refused, if it was: a SUBROSA_REFUSAL_ number. subrosa_refusal_text() has it in words.

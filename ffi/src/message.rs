@@ -9,7 +9,7 @@ use crate::status::subrosa_status;
 use std::ffi::{CStr, c_char};
 use std::ptr::null;
 use std::time::Duration;
-use subrosa::{Error, ErrorKind, Refusal, Result, SendOptions, wait};
+use subrosa::{Error, ErrorKind, Refusal, Result, SendOptions, SendWay, wait};
 
 /// Longest body of a message, in bytes.
 pub const SUBROSA_MAX_BODY: usize = 60_000;
@@ -22,6 +22,14 @@ pub const SUBROSA_REFUSAL_UNKNOWN_KIND: i32 = 2;
 pub const SUBROSA_REFUSAL_TOO_MANY_LANES: i32 = 3;
 /// Why a message was refused: the friend was removed.
 pub const SUBROSA_REFUSAL_FRIEND_REMOVED: i32 = 4;
+
+/// A message goes over a link, or in an envelope when no link comes up.
+pub const SUBROSA_SEND_WAY_ANY: i32 = 0;
+/// A message goes over a link and never in an envelope. Without a link it waits, and a waiting event says so.
+pub const SUBROSA_SEND_WAY_LINK_ONLY: i32 = 1;
+/// A message goes in an envelope and never over a link, also while one is up. Without a peer or an archive it waits, and a
+/// waiting event says so.
+pub const SUBROSA_SEND_WAY_ENVELOPES_ONLY: i32 = 2;
 
 /// How a message is sent. Start from SUBROSA_SEND_OPTIONS_INIT: all zeros but for the size are the defaults.
 #[repr(C)]
@@ -39,8 +47,9 @@ pub struct subrosa_send_options {
     pub ttl_ms: u64,
     /// Messages of one lane arrive in the order they were sent; those of different lanes do not wait for each other.
     pub lane: u32,
-    /// Must be 0.
-    pub reserved: u32,
+    /// By which ways it may go: a SUBROSA_SEND_WAY_ number. What goes by one way only waits for that way, and what follows
+    /// on its lane waits behind it.
+    pub way: i32,
 }
 
 // SAFETY: repr(C), the size first, and zeros are numbers and null pointers.
@@ -53,7 +62,7 @@ unsafe impl Options for subrosa_send_options {
         content_type: null(),
         ttl_ms: 0,
         lane: 0,
-        reserved: 0,
+        way: SUBROSA_SEND_WAY_ANY,
     };
 }
 
@@ -62,7 +71,8 @@ unsafe impl Options for subrosa_send_options {
 /// `id` may be NULL if you do not want to know it.
 ///
 /// SUBROSA_NOT_A_FRIEND, SUBROSA_TOO_LARGE above SUBROSA_MAX_BODY, SUBROSA_QUEUE_FULL when too much waits for this
-/// friend.
+/// friend, SUBROSA_NO_WAY over a link only to a friend who is not direct, SUBROSA_POW_TOO_DEAR in envelopes only or to
+/// a friend who is not direct.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn subrosa_message_send(
     node: *const subrosa_node,
@@ -83,9 +93,6 @@ pub unsafe extern "C" fn subrosa_message_send(
             )
         };
         check_length(body)?;
-        if given.reserved != 0 {
-            return Err(Error::invalid("reserved must be 0"));
-        }
         let mut options = SendOptions::default();
         // SAFETY: as above.
         unsafe {
@@ -96,6 +103,7 @@ pub unsafe extern "C" fn subrosa_message_send(
         }
         options.ttl = Some(Duration::from_millis(given.ttl_ms)).filter(|ttl| !ttl.is_zero());
         options.lane = given.lane;
+        options.way = send_way(given.way)?;
         let sent = wait(node.node.send(person.try_into()?, body, options))?;
         if !id.is_null() {
             // SAFETY: as above.
@@ -176,6 +184,24 @@ pub unsafe extern "C" fn subrosa_lane_skip(
 #[unsafe(no_mangle)]
 pub extern "C" fn subrosa_refusal_text(refusal: i32) -> *const c_char {
     boundary::value(c"refused by the friend", || words(refusal)).as_ptr()
+}
+
+fn send_way(number: i32) -> Result<SendWay> {
+    match number {
+        SUBROSA_SEND_WAY_ANY => Ok(SendWay::Any),
+        SUBROSA_SEND_WAY_LINK_ONLY => Ok(SendWay::LinkOnly),
+        SUBROSA_SEND_WAY_ENVELOPES_ONLY => Ok(SendWay::EnvelopesOnly),
+        other => Err(Error::invalid(format!("way is a SUBROSA_SEND_WAY_ number, not {other}"))),
+    }
+}
+
+/// The SUBROSA_SEND_WAY_ number of a way.
+pub(crate) fn send_way_number(way: SendWay) -> i32 {
+    match way {
+        SendWay::Any => SUBROSA_SEND_WAY_ANY,
+        SendWay::LinkOnly => SUBROSA_SEND_WAY_LINK_ONLY,
+        SendWay::EnvelopesOnly => SUBROSA_SEND_WAY_ENVELOPES_ONLY,
+    }
 }
 
 /// Said before a copy is made.

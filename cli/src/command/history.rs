@@ -5,7 +5,7 @@ use crate::failure::{Exit, Outcome};
 use crate::output::{body_text, put_body, time_text};
 use crate::person;
 use serde_json::{Value, json};
-use subrosa::{MessageInfo, MessageState};
+use subrosa::{MessageInfo, MessageState, SendWay};
 
 /// Show the messages of a conversation
 ///
@@ -49,6 +49,15 @@ fn state_name(message: &MessageInfo) -> &'static str {
     }
 }
 
+/// As `send --way` has it.
+fn way_name(way: SendWay) -> &'static str {
+    match way {
+        SendWay::Any => "any",
+        SendWay::LinkOnly => "link",
+        SendWay::EnvelopesOnly => "envelopes",
+    }
+}
+
 /// As JSON.
 pub(super) fn value(message: &MessageInfo) -> Value {
     let mut value = json!({
@@ -56,7 +65,7 @@ pub(super) fn value(message: &MessageInfo) -> Value {
         "incoming": message.incoming, "lane": message.lane, "content_type": message.content_type,
         "reply_to": message.reply_to.map(|id| id.to_string()), "sent_ms": message.sent.as_millis(),
         "received_ms": message.received.map(|t| t.as_millis()), "state": state_name(message),
-        "acked": message.acked,
+        "acked": message.acked, "send_way": way_name(message.send_way),
     });
     put_body(&mut value, &message.body);
     value

@@ -8,7 +8,7 @@ use crate::person;
 use serde_json::json;
 use std::io::Read;
 use std::time::Duration;
-use subrosa::{DeliveryState, Error, ErrorKind, EventKind, MAX_BODY, MessageId, SendOptions};
+use subrosa::{DeliveryState, Error, ErrorKind, EventKind, MAX_BODY, MessageId, SendOptions, SendWay};
 
 /// Send a message
 ///
@@ -34,6 +34,11 @@ pub(crate) struct Send {
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     ttl: Option<Duration>,
 
+    /// By which ways it may go. What goes one way only waits for that way, and its lane waits with it: "link" never
+    /// goes in an envelope, "envelopes" never goes over a link
+    #[arg(long, value_enum, default_value_t = WayName::Any)]
+    way: WayName,
+
     /// What the body is, as you and your friend agree: a MIME type, say
     #[arg(long, value_name = "TYPE")]
     content_type: Option<String>,
@@ -43,12 +48,33 @@ pub(crate) struct Send {
     reply_to: Option<MessageId>,
 
     /// Say it for now only: not kept, lost without a link; typed into `run --interactive`
-    #[arg(long, conflicts_with_all = ["id", "lane", "ttl", "content_type", "reply_to", "wait"])]
+    #[arg(long, conflicts_with_all = ["id", "lane", "ttl", "content_type", "reply_to", "wait", "way"])]
     transient: bool,
 
     /// Wait until it is delivered, at most this long
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub wait: Option<Duration>,
+}
+
+/// `--way`.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum WayName {
+    /// Over a link, or in an envelope when no link comes up
+    Any,
+    /// Over a link only
+    Link,
+    /// In envelopes only
+    Envelopes,
+}
+
+impl From<WayName> for SendWay {
+    fn from(name: WayName) -> SendWay {
+        match name {
+            WayName::Any => SendWay::Any,
+            WayName::Link => SendWay::LinkOnly,
+            WayName::Envelopes => SendWay::EnvelopesOnly,
+        }
+    }
 }
 
 impl Send {
@@ -79,6 +105,7 @@ impl Send {
             content_type: self.content_type,
             reply_to: self.reply_to,
             ttl: self.ttl,
+            way: self.way.into(),
         };
         let id = subrosa::wait(context.node.send(person, body, options))?;
         context.output.show(

@@ -62,9 +62,12 @@ pub(super) fn text(kind: &EventKind) -> Option<String> {
                 WaitReason::TooLarge => "it does not fit an envelope",
                 WaitReason::TooDear => "its proof of work is too dear",
                 WaitReason::NoKey => "there is no key to seal it with, or too much is under way",
+                WaitReason::NoLink => "it goes over a link only, and there is none",
+                WaitReason::NotDirect => "it goes over a link only, and the friend is not direct",
+                WaitReason::NoPeers => "it goes by envelope, and there is neither a peer nor an archive",
                 _ => "for a reason of a later version",
             };
-            format!("message {message} to {} waits for a link, and lane {lane} with it: {why}", short(person))
+            format!("message {message} to {} waits, and lane {lane} with it: {why}", short(person))
         }
         _ => return None,
     })
@@ -95,6 +98,9 @@ fn why_name(why: WaitReason) -> &'static str {
         WaitReason::TooLarge => "too_large",
         WaitReason::TooDear => "too_dear",
         WaitReason::NoKey => "no_key",
+        WaitReason::NoLink => "no_link",
+        WaitReason::NotDirect => "not_direct",
+        WaitReason::NoPeers => "no_peers",
         _ => "unknown",
     }
 }

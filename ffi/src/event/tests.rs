@@ -320,6 +320,9 @@ fn publications_and_envelopes() {
         (WaitReason::TooLarge, SUBROSA_WAITS_TOO_LARGE),
         (WaitReason::TooDear, SUBROSA_WAITS_TOO_DEAR),
         (WaitReason::NoKey, SUBROSA_WAITS_NO_KEY),
+        (WaitReason::NoLink, SUBROSA_WAITS_NO_LINK),
+        (WaitReason::NotDirect, SUBROSA_WAITS_NOT_DIRECT),
+        (WaitReason::NoPeers, SUBROSA_WAITS_NO_PEERS),
     ] {
         let kind = EventKind::Waiting { person: self::person(), lane: 4, message: MessageId([3; 16]), why };
         let state = number.to_be_bytes();

@@ -42,7 +42,7 @@ fn a_message_goes_over_with_all_its_options() {
         content_type: c"text/plain".as_ptr(),
         ttl_ms: 3_600_000,
         lane: 3,
-        reserved: 0,
+        way: SUBROSA_SEND_WAY_ANY,
     };
     let body = [0u8, 255, 0, 7];
     let mut id = subrosa_message_id { bytes: [0; 16] };

@@ -189,7 +189,7 @@ fn messages_are_kept_listed_and_deleted() {
         content_type: c"text/plain".as_ptr(),
         ttl_ms: 0,
         lane: 2,
-        reserved: 0,
+        way: SUBROSA_SEND_WAY_LINK_ONLY,
     };
     // SAFETY: all pointers are to live values.
     unsafe {
@@ -240,6 +240,7 @@ fn messages_are_kept_listed_and_deleted() {
         ok(subrosa_message_get(bob, &raw const ids[0], &raw mut message));
         assert_eq!(of!(subrosa_message_incoming(message)), 0);
         assert_eq!(of!(subrosa_message_state(message)), SUBROSA_DELIVERY_DELIVERED);
+        assert_eq!(of!(subrosa_message_send_way(message)), SUBROSA_SEND_WAY_LINK_ONLY);
         assert_eq!(without!(subrosa_message_received(message)), SUBROSA_NOT_FOUND);
         subrosa_message_free(message);
         ok(subrosa_message_delete(bob, &raw const ids[0]));

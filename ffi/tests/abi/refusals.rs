@@ -394,6 +394,23 @@ unsafe fn options(t: &mut Table, node: *const subrosa_node) {
             broken.size = size;
             refuse!(t, INVALID, subrosa_invite_create(node, &raw const broken, &raw mut invite));
         }
+        // A way that there is none of.
+        let mut id = subrosa_message_id { bytes: [9; 16] };
+        let person = subrosa_person { bytes: [0; 33] };
+        for way in [-1, 3, i32::MAX] {
+            let options = subrosa_send_options {
+                size: size_of::<subrosa_send_options>(),
+                id: null(),
+                reply_to: null(),
+                content_type: null(),
+                ttl_ms: 0,
+                lane: 0,
+                way,
+            };
+            let (person, options) = (&raw const person, &raw const options);
+            refuse!(t, INVALID, subrosa_message_send(node, person, null(), 0, options, &raw mut id));
+            assert!(last_error().contains("SUBROSA_SEND_WAY_"), "{}", last_error());
+        }
         let mut broken = invite_options();
         broken.auto_accept = 2;
         refuse!(t, INVALID, subrosa_invite_create(node, &raw const broken, &raw mut invite));
@@ -606,6 +623,7 @@ unsafe fn rows(t: &mut Table) {
             subrosa_message_sent(null(), dangling_mut()),
             subrosa_message_received(null(), dangling_mut()),
             subrosa_message_state(null(), dangling_mut()),
+            subrosa_message_send_way(null(), dangling_mut()),
             subrosa_message_refusal(null(), dangling_mut()),
             subrosa_message_acked(null(), dangling_mut()),
         );

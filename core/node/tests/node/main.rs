@@ -20,4 +20,5 @@ mod lifecycle;
 mod messages;
 mod relay;
 mod restore;
+mod ways;
 mod whisper;

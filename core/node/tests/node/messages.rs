@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use subrosa::{
     Config, DeliveryState, ErrorKind, EventKind, FullWhat, Lane, MAX_BODY, MessageId, MessageState, Refusal,
-    SendOptions,
+    SendOptions, SendWay,
 };
 
 fn on(lane: Lane) -> SendOptions {
@@ -226,6 +226,7 @@ fn what_goes_along_with_a_message_comes_back_at_both_ends() {
         content_type: Some("text/plain; charset=utf-8".into()),
         reply_to: Some(question),
         ttl: None,
+        way: SendWay::Any,
     };
     let id = b.wait(b.node.send(a.id(), "!", options)).unwrap();
     assert_eq!(id, MessageId([9; 16]));
