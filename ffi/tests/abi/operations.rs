@@ -28,7 +28,7 @@ const OTHERS: &[(&str, &[&str])] = &[
         "message_",
         &["acked", "body", "content_type", "free", "get_id", "incoming", "lane", "person", "received"],
     ),
-    ("message_", &["refusal", "reply_to", "row", "sent", "state"]),
+    ("message_", &["refusal", "reply_to", "row", "send_way", "sent", "state"]),
     ("messages_", &["at", "free", "len"]),
     ("subscription_", &["complete", "get_id", "kind", "label", "least_pow", "sender", "since", "topic"]),
     ("subscriptions_", &["at", "free", "len"]),

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 mod copies;
 mod hostile;
+mod order;
 mod receiving;
 mod sending;
 mod ways;

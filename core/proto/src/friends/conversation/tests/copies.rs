@@ -2,20 +2,21 @@
 
 use super::*;
 
-const ANY: Dark = Dark { largest: 60_900, work: u64::MAX };
+pub(super) const ANY: Dark = Dark { largest: 60_900, work: u64::MAX };
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// What a store keeps of an outbox, as far as these tests need it.
-struct Dim {
-    rig: Rig,
-    rows: Vec<Outgoing>,
+pub(super) struct Dim {
+    pub(super) rig: Rig,
+    pub(super) rows: Vec<Outgoing>,
 }
 
 impl Dim {
-    fn new(config: Config, rows: Vec<Outgoing>) -> Dim {
+    pub(super) fn new(config: Config, rows: Vec<Outgoing>) -> Dim {
         let saved = Saved {
             queued_messages: rows.len() as u64,
             copied: rows.iter().any(|m| m.copied.is_some()),
+            ways: rows.iter().any(|m| m.way != SendWay::Any),
             epoch: rows.iter().find_map(|m| m.position.map(|p| p.0)),
             ..Saved::default()
         };
@@ -25,7 +26,7 @@ impl Dim {
     }
 
     /// Commits and reads until the machine rests; all that was committed.
-    fn settle(&mut self) -> Batch {
+    pub(super) fn settle(&mut self) -> Batch {
         let mut all = Vec::new();
         loop {
             let batch = self.rig.commit_all();
@@ -78,19 +79,19 @@ impl Dim {
         Loaded { rows: rows.collect(), more: false, next_expiry: None }
     }
 
-    fn pass(&mut self, time: Duration) -> Batch {
+    pub(super) fn pass(&mut self, time: Duration) -> Batch {
         self.rig.pass(time);
         self.settle()
     }
 
-    fn came(&mut self, frames: Vec<Frame>, key: u64) -> Batch {
+    pub(super) fn came(&mut self, frames: Vec<Frame>, key: u64) -> Batch {
         let sent = self.rig.now;
         self.rig.input(Input::Copy { frames, key, sent });
         self.settle()
     }
 }
 
-fn copies(batch: &Batch) -> Vec<Vec<Frame>> {
+pub(super) fn copies(batch: &Batch) -> Vec<Vec<Frame>> {
     let frames = |c: &Change| match c {
         Change::Copy { frames, .. } => Some(frames.clone()),
         _ => None,
@@ -99,7 +100,7 @@ fn copies(batch: &Batch) -> Vec<Vec<Frame>> {
 }
 
 /// The numbers of the messages that were copied.
-fn numbers(batch: &Batch) -> Vec<u8> {
+pub(super) fn numbers(batch: &Batch) -> Vec<u8> {
     let number = |f: &Frame| match f {
         Frame::Message { message, .. } => Some(message.id.0[0]),
         _ => None,

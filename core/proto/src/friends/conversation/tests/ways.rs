@@ -1,3 +1,235 @@
-//! Messages that go by one way only.
+//! Messages that go by one way only: which way they take, what waits behind them, and in which order all arrives.
 
+use super::copies::{ANY, Dim, copies, numbers};
 use super::*;
+
+const FALLBACK: Duration = Duration::from_secs(20);
+
+fn going(n: u8, way: SendWay) -> Outgoing {
+    Outgoing { way, ..outgoing(n) }
+}
+
+/// An outbox of these, with a link that is open.
+fn linked(rows: Vec<Outgoing>) -> Dim {
+    let mut dim = Dim::new(Config::default(), rows);
+    dim.rig.input(Input::LinkUp(1));
+    dim.rig.hear(opening(vec![]));
+    dim
+}
+
+/// The numbers of the messages that were said on the link.
+fn said(dim: &mut Dim) -> Vec<u8> {
+    let number = |f: &Frame| match f {
+        Frame::Message { message, .. } => Some(message.id.0[0]),
+        _ => None,
+    };
+    dim.rig.said().iter().filter_map(number).collect()
+}
+
+fn told(dim: &mut Dim) -> Vec<(u8, Waits)> {
+    let why = |o: &Output| match o {
+        Output::Waiting { id, why, .. } => Some((id.0[0], *why)),
+        _ => None,
+    };
+    let all = dim.rig.out.iter().filter_map(why).collect();
+    dim.rig.out.retain(|o| !matches!(o, Output::Waiting { .. }));
+    all
+}
+
+#[test]
+fn over_a_link_only_is_never_sealed_and_holds_back_its_lane() {
+    let rows = vec![going(1, SendWay::LinkOnly), outgoing(2), Outgoing { lane: 9, ..outgoing(3) }];
+    let mut dim = Dim::new(Config::default(), rows);
+    assert_eq!(numbers(&dim.pass(FALLBACK)), [3]);
+    assert_eq!(told(&mut dim), [(1, Waits::NoLink)]);
+    assert!(dim.rows[0].position.is_none(), "it can still be cancelled");
+    assert!(numbers(&dim.pass(FALLBACK * 200)).is_empty());
+    assert!(told(&mut dim).is_empty(), "told once");
+    dim.rig.input(Input::LinkUp(1));
+    dim.rig.hear(opening(vec![]));
+    dim.settle();
+    assert_eq!(said(&mut dim), [1, 2, 3]);
+}
+
+#[test]
+fn over_a_link_only_says_so_when_there_will_be_none_and_needs_no_whisper_for_that() {
+    let mut dim = Dim::new(Config::default(), vec![going(1, SendWay::LinkOnly), outgoing(2)]);
+    dim.rig.input(Input::Dark(None));
+    assert_eq!(dim.rig.machine.deadline(), Some(dim.rig.now.after(FALLBACK)));
+    dim.pass(FALLBACK);
+    assert_eq!(told(&mut dim), [(1, Waits::NoLink)]);
+    dim.rig.input(Input::Direct(false));
+    dim.settle();
+    assert_eq!(told(&mut dim), [(1, Waits::NotDirect)]);
+    // Cancelled, the lane waits for it no longer; what follows goes by envelope only now, and there are none.
+    dim.rows.remove(0);
+    let id = message(1).id;
+    dim.rig.input(Input::Cancel(id, outgoing(1).message.cost()));
+    dim.settle();
+    assert!(dim.rig.out.contains(&Output::Cancelled(id, Outcome::Done)));
+    assert_eq!(told(&mut dim), [(2, Waits::NoEnvelopes)]);
+    dim.rig.input(Input::Dark(Some(ANY)));
+    assert_eq!(numbers(&dim.settle()), [2]);
+}
+
+#[test]
+fn a_numbered_message_over_a_link_only_waits_for_the_next_link_under_its_number() {
+    let mut dim = linked(vec![going(1, SendWay::LinkOnly)]);
+    dim.settle();
+    let number = dim.rows[0].position;
+    assert!(number.is_some());
+    assert_eq!(said(&mut dim), [1]);
+    dim.rig.input(Input::LinkDown(1));
+    assert!(copies(&dim.pass(FALLBACK)).is_empty());
+    let epoch = number.unwrap().0;
+    dim.rig.input(Input::LinkUp(2));
+    dim.rig.hear(opening(vec![lane_receipt(epoch, 0, vec![])]));
+    dim.settle();
+    assert_eq!((said(&mut dim), dim.rows[0].position), (vec![1], number));
+}
+
+#[test]
+fn in_envelopes_only_is_sealed_at_once_and_others_wait_for_a_link() {
+    let rows = vec![
+        going(1, SendWay::EnvelopesOnly),
+        outgoing(2),
+        going(3, SendWay::EnvelopesOnly),
+        Outgoing { lane: 9, ..outgoing(4) },
+        Outgoing { lane: 8, ..going(5, SendWay::EnvelopesOnly) },
+    ];
+    let mut dim = Dim::new(Config::default(), rows);
+    let batch = dim.settle();
+    assert_eq!(numbers(&batch), [1, 5], "3 waits behind 2, and that for a link");
+    assert!(told(&mut dim).is_empty());
+    assert_eq!(numbers(&dim.pass(FALLBACK)), [2, 3, 4]);
+}
+
+#[test]
+fn in_envelopes_only_stays_off_an_open_link_and_what_follows_on_its_lane_waits_for_its_receipt() {
+    let rows = vec![
+        outgoing(1),
+        going(2, SendWay::EnvelopesOnly),
+        outgoing(3),
+        going(4, SendWay::EnvelopesOnly),
+        Outgoing { lane: 9, ..outgoing(5) },
+    ];
+    let mut dim = linked(rows);
+    let batch = dim.settle();
+    assert_eq!(numbers(&batch), [2]);
+    assert_eq!(said(&mut dim), [1, 5]);
+    dim.rig.input(Input::Send(outgoing(6)));
+    assert!(numbers(&dim.settle()).is_empty());
+    let epoch = dim.rig.machine.epoch().unwrap();
+    // Saying again says nothing of it.
+    dim.pass(Config::default().retransmit.0);
+    assert_eq!(said(&mut dim), [1, 5]);
+    // The friend holds it above the first: nothing is free yet.
+    dim.rig.hear(receipt(epoch, 0, vec![(1, 1)]));
+    assert!(numbers(&dim.settle()).is_empty() && said(&mut dim).is_empty());
+    dim.rig.hear(receipt(epoch, 2, vec![]));
+    let batch = dim.settle();
+    let done = |n: u8| Change::Done { id: message(n).id, end: End::Delivered };
+    assert!(batch.contains(&done(1)) && batch.contains(&done(2)), "{batch:?}");
+    assert_eq!((said(&mut dim), numbers(&batch)), (vec![3], vec![4]), "and 6 waits for 4");
+    dim.rig.hear(receipt(epoch, 4, vec![]));
+    dim.settle();
+    assert_eq!(said(&mut dim), [6]);
+}
+
+#[test]
+fn a_copy_beside_a_link_lives_on_when_the_link_ends_and_is_ended_by_the_opening_of_the_next() {
+    let mut dim = linked(vec![going(1, SendWay::EnvelopesOnly)]);
+    assert_eq!(numbers(&dim.settle()), [1]);
+    let epoch = dim.rig.machine.epoch().unwrap();
+    dim.rig.input(Input::LinkDown(1));
+    assert!(copies(&dim.pass(FALLBACK)).is_empty(), "it has its copy");
+    dim.rig.input(Input::LinkUp(2));
+    // Its number was given on an open link, so that a watermark says enough.
+    dim.rig.hear(opening(vec![lane_receipt(epoch, 1, vec![])]));
+    let batch = dim.settle();
+    assert!(batch.contains(&Change::Done { id: message(1).id, end: End::Delivered }), "{batch:?}");
+    assert_eq!(dim.rig.machine.epoch(), Some(epoch));
+}
+
+#[test]
+fn a_copy_made_in_the_dark_gets_a_new_number_beside_the_next_link() {
+    let mut dim = Dim::new(Config::default(), vec![going(1, SendWay::EnvelopesOnly)]);
+    assert_eq!(numbers(&dim.settle()), [1]);
+    let epoch = dim.rig.machine.epoch().unwrap();
+    dim.rig.input(Input::LinkUp(1));
+    dim.rig.hear(opening(vec![lane_receipt(epoch, 1, vec![])]));
+    for row in &mut dim.rows {
+        (row.position, row.copied) = (None, None);
+    }
+    let batch = dim.settle();
+    assert!(!batch.iter().any(|c| matches!(c, Change::Done { .. })), "{batch:?}");
+    assert_eq!(numbers(&batch), [1]);
+    assert!(dim.rig.machine.epoch().unwrap() > epoch);
+}
+
+#[test]
+fn copies_beside_a_link_are_bounded_and_take_no_room_from_the_link() {
+    let config = Config { copy_messages: 3, window_messages: 2, ..Config::default() };
+    let sealed = (1..=5).map(|n| Outgoing { lane: n.into(), ..going(n, SendWay::EnvelopesOnly) });
+    let plain = (6..=7).map(|n| Outgoing { lane: 100, ..outgoing(n) });
+    let mut dim = Dim::new(config, sealed.chain(plain).collect());
+    dim.rig.input(Input::LinkUp(1));
+    dim.rig.hear(opening(vec![]));
+    assert_eq!(numbers(&dim.settle()), [1, 2, 3]);
+    assert_eq!(said(&mut dim), [6, 7]);
+    let epoch = dim.rig.machine.epoch().unwrap();
+    let settled = |lane, seq| LaneReceipt { next: Position { device: 0, epoch, lane, seq }, held: vec![] };
+    let lanes = vec![settled(2, 1), settled(100, 2)];
+    dim.rig.hear(Frame::Receipt(Receipt { opening: false, more: false, lanes }));
+    assert_eq!(numbers(&dim.settle()), [4]);
+}
+
+#[test]
+fn without_envelopes_what_needs_them_waits_and_says_so_also_while_linked() {
+    let mut dim =
+        linked(vec![going(1, SendWay::EnvelopesOnly), outgoing(2), Outgoing { lane: 9, ..outgoing(3) }]);
+    dim.rig.input(Input::Dark(None));
+    dim.settle();
+    assert_eq!(told(&mut dim), [(1, Waits::NoEnvelopes)]);
+    assert_eq!(said(&mut dim), [3]);
+    dim.rig.input(Input::Dark(Some(ANY)));
+    assert_eq!(numbers(&dim.settle()), [1]);
+}
+
+#[test]
+fn keys_that_were_lost_seal_what_is_beside_a_link_again_and_leave_the_link_alone() {
+    let mut dim = linked(vec![going(1, SendWay::EnvelopesOnly), Outgoing { lane: 9, ..outgoing(2) }]);
+    assert_eq!(numbers(&dim.settle()), [1]);
+    assert_eq!(said(&mut dim), [2]);
+    dim.rows[0].copied = Some(Timestamp::ZERO);
+    dim.rig.input(Input::CopiesLost);
+    assert_eq!(numbers(&dim.settle()), [1]);
+    assert!(said(&mut dim).is_empty());
+}
+
+/// Found by the simulator: a copy that had lapsed by the time its message was delivered woke the machine for ever.
+#[test]
+fn a_copy_that_lapses_beside_a_link_is_made_anew_and_nothing_is_due_after_its_end() {
+    let mut dim = linked(vec![going(1, SendWay::EnvelopesOnly)]);
+    dim.settle();
+    let lapses = Config::default().copy_ttl - Duration::from_secs(3_600);
+    assert_eq!(numbers(&dim.pass(lapses)), [1]);
+    let epoch = dim.rig.machine.epoch().unwrap();
+    dim.rig.hear(receipt(epoch, 1, vec![]));
+    dim.settle();
+    dim.pass(Config::default().copy_ttl);
+    assert!(dim.rig.machine.deadline().is_none_or(|at| at > dim.rig.now));
+}
+
+#[test]
+fn what_came_by_copy_while_linked_is_receipted_there_and_leaves_no_envelope_owed() {
+    let mut dim = linked(Vec::new());
+    dim.settle();
+    dim.pass(FALLBACK * 2);
+    dim.rig.said();
+    dim.came(vec![coming(EPOCH, 0, 1)], 1);
+    assert!(dim.rig.said().contains(&receipt(EPOCH, 1, vec![])));
+    dim.pass(Config::default().receipt_wait);
+    dim.rig.input(Input::LinkDown(1));
+    assert!(copies(&dim.pass(Duration::from_secs(7_200))).is_empty());
+}
