@@ -9,9 +9,7 @@ use crate::status::subrosa_status;
 use std::ffi::c_char;
 use std::ptr::null;
 use std::time::Duration;
-use subrosa::{
-    Error, InviteId, InviteInfo, InviteOptions, InviteState, NewInvite, RedeemOptions, Timestamp, wait,
-};
+use subrosa::{Error, InviteId, InviteInfo, InviteOptions, InviteState, RedeemOptions, Timestamp, wait};
 
 /// State of an invite: it can be redeemed.
 pub const SUBROSA_INVITE_OPEN: i32 = 1;
@@ -49,11 +47,10 @@ pub struct InviteBox {
 }
 
 impl From<InviteInfo> for InviteBox {
-    fn from(mut info: InviteInfo) -> InviteBox {
-        let text = zeroize::Zeroizing::new(std::mem::take(&mut info.text));
+    fn from(info: InviteInfo) -> InviteBox {
         InviteBox {
             id: info.id,
-            text: Text::new(&text),
+            text: Text::new(&info.text),
             label: info.label.as_deref().map(Text::new),
             created: info.created,
             expires: info.expires,
@@ -161,14 +158,13 @@ pub unsafe extern "C" fn subrosa_invite_create(
         };
         let InviteOptions { expires_in, auto_accept, .. } = options;
         let label = options.label.as_deref().map(Text::new);
-        let NewInvite { id, text, expires } = wait(node.node.invite_create(options))?;
-        let text = zeroize::Zeroizing::new(text);
+        let made = wait(node.node.invite_create(options))?;
         out.write(handle::give(InviteBox {
-            id,
-            text: Text::new(&text),
+            id: made.id,
+            text: Text::new(&made.text),
             label,
-            created: expires.before(expires_in),
-            expires,
+            created: made.expires.before(expires_in),
+            expires: made.expires,
             auto_accept,
             state: InviteState::Open,
         }));

@@ -9,7 +9,7 @@ use subrosa_fuzz::people::NOW;
 use subrosa_fuzz::speech::{Say, message};
 use subrosa_proto::friends::conversation::change::Outgoing;
 use subrosa_proto::friends::conversation::{Dark, Input};
-use subrosa_proto::friends::message::{Lane, MessageId};
+use subrosa_proto::friends::message::{Lane, MessageId, SendWay};
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::wire::Bytes;
 
@@ -62,6 +62,7 @@ fuzz_target!(|input: ([u8; 8], Vec<Step>)| {
                 us.send(Outgoing {
                     message: message(*id, size % 2_000),
                     lane: Lane::from(lane % 10),
+                    way: SendWay::from_code(lane / 10 % 3).unwrap_or_default(),
                     expires: ttl.map(|ms| now.after(Duration::from_millis(ms.into()))),
                     position: None,
                     copied: None,

@@ -10,7 +10,7 @@ use subrosa_fuzz::people::NOW;
 use subrosa_fuzz::speech::message;
 use subrosa_proto::friends::conversation::change::Outgoing;
 use subrosa_proto::friends::conversation::{Dark, Input};
-use subrosa_proto::friends::message::{End, Lane, MessageId};
+use subrosa_proto::friends::message::{End, Lane, MessageId, SendWay};
 use subrosa_proto::time::Timestamp;
 
 #[derive(Debug, arbitrary::Arbitrary)]
@@ -119,9 +119,10 @@ impl Run {
         }
         let mut message = message(number, size % 1_500);
         message.id.0[0] = 1 + side as u8;
+        let way = SendWay::from_code(lane / 4 % 3).unwrap_or_default();
         let (lane, id) = (Lane::from(lane % 4), message.id);
         let expires = ttl.map(|ms| self.now.after(Duration::from_millis(ms.into())));
-        if self.sides[side].send(Outgoing { message, lane, expires, position: None, copied: None }) {
+        if self.sides[side].send(Outgoing { message, lane, way, expires, position: None, copied: None }) {
             self.sent.push((side, lane, id));
         }
     }
@@ -186,9 +187,12 @@ impl Run {
             side.feed(Input::InboxFull(false));
             side.feed(Input::Held(false));
             side.feed(Input::Direct(true));
+            side.feed(Input::Dark(Some(Dark { largest: 60_900, work: u64::MAX })));
+            side.refuse_copies(false);
         }
         self.connect();
         let mut rounds = 0;
+        let mut opened = [0, 0];
         while self.sides.iter().any(|side| side.queued() > 0) || rounds == 0 {
             self.wait(1_000);
             for side in 0..2 {
@@ -199,6 +203,14 @@ impl Run {
                 while self.deliver(side) {
                     self.sides[side].settle();
                 }
+                // What goes in envelopes only comes in them, also now.
+                while opened[side] < self.sides[1 - side].posted.len() {
+                    self.envelope(side, opened[side]);
+                    self.sides[side].settle();
+                    opened[side] += 1;
+                }
+                self.answer(side);
+                self.sides[side].settle();
             }
             rounds += 1;
             assert!(rounds < 2_000, "drains");

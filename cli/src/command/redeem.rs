@@ -5,9 +5,11 @@ use crate::duration;
 use crate::event;
 use crate::failure::{Exit, Outcome};
 use serde_json::json;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 use subrosa::{Error, ErrorKind, EventKind, FriendChange, RedeemOptions};
+use zeroize::Zeroizing;
 
 /// Use the invite of a friend
 ///
@@ -16,7 +18,8 @@ use subrosa::{Error, ErrorKind, EventKind, FriendChange, RedeemOptions};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Redeem {
     /// The invite, as `subrosa invite` wrote it: subrosa:...
-    invite: String,
+    #[arg(value_parser = secret)]
+    invite: Zeroizing<String>,
 
     /// What the other sees with your request, at most 256 bytes
     #[arg(long)]
@@ -29,6 +32,11 @@ pub(crate) struct Redeem {
     /// Wait until you are friends, at most this long
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     wait: Option<Duration>,
+}
+
+/// The text opens a door: it is wiped after use.
+fn secret(text: &str) -> Result<Zeroizing<String>, Infallible> {
+    Ok(Zeroizing::new(text.to_owned()))
 }
 
 impl Redeem {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use subrosa::{ErrorKind, EventKind, Node};
+use zeroize::Zeroizing;
 
 /// How often the time given with --for is looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -121,14 +122,15 @@ struct Line {
 
 fn read_commands(node: &Node, home: &Home, output: &Output) {
     for line in std::io::stdin().lock().lines() {
-        let Ok(line) = line else { return };
-        let words = words(&line);
+        // It may hold an invite.
+        let Ok(line) = line.map(Zeroizing::new) else { return };
+        let words = Zeroizing::new(words(&line));
         match words.first().map(String::as_str) {
             None => continue,
             Some("quit" | "exit") => return,
             Some(_) => {}
         }
-        match Line::try_parse_from(&words) {
+        match Line::try_parse_from(words.iter()) {
             Ok(line) => {
                 let context = Context { node, home, output, live: true };
                 if let Err(failure) = line.command.on_node(&context) {
@@ -148,17 +150,19 @@ fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote = None;
+    // Room for all of it, so that no copy is left behind by growing.
+    let room = || String::with_capacity(line.len());
     for c in line.chars() {
         match quote {
             Some(q) if c == q => quote = None,
-            Some(_) => word.get_or_insert_default().push(c),
+            Some(_) => word.get_or_insert_with(room).push(c),
             // An apostrophe within a word is one.
             None if c == '"' || (c == '\'' && word.is_none()) => {
-                word.get_or_insert_default();
+                word.get_or_insert_with(room);
                 quote = Some(c);
             }
             None if c.is_whitespace() => words.extend(word.take()),
-            None => word.get_or_insert_default().push(c),
+            None => word.get_or_insert_with(room).push(c),
         }
     }
     words.extend(word);

@@ -101,7 +101,7 @@ fn follow(node: &Node, order: Order) {
     let (doing, result) = match order {
         Order::Invite => {
             let invite = subrosa::wait(node.invite_create(InviteOptions::default()));
-            ("invite", invite.map(|invite| Some(Report::Invite { text: invite.text })))
+            ("invite", invite.map(|invite| Some(Report::Invite { text: invite.text.clone() })))
         }
         Order::Redeem { text } => {
             let person = subrosa::wait(node.invite_redeem(&text, RedeemOptions::default()));

@@ -4,7 +4,7 @@
 use crate::catch_up::{self, Scope};
 use crate::conversation;
 use crate::keyed::{Keyed, keyed};
-use crate::record::Secret;
+use crate::record::{Secret, SecretText};
 use crate::session::{Session, Tx};
 use crate::{keys, outreach, publication};
 use minicbor::{Decode, Encode};
@@ -88,7 +88,7 @@ pub struct FriendRecord {
     pub their_half: Option<Secret<32>>,
     /// The text of the invite that is being redeemed.
     #[n(7)]
-    pub invite: Option<String>,
+    pub invite: Option<SecretText>,
     /// The id of the invite we met by.
     #[cbor(n(8), with = "minicbor::bytes")]
     pub invite_id: Option<[u8; 16]>,

@@ -1,7 +1,7 @@
 //! Invites that we made: open, spent and revoked ones. One sealed record each.
 
 use crate::keyed::{Keyed, keyed};
-use crate::record::Secret;
+use crate::record::{Secret, SecretText};
 use crate::session::{Session, Tx};
 use minicbor::{Decode, Encode};
 use std::fmt;
@@ -55,7 +55,7 @@ pub struct InviteRecord {
     pub secret: Secret<16>,
     /// The text that was handed out.
     #[n(2)]
-    pub text: String,
+    pub text: SecretText,
     /// When it ends.
     #[n(3)]
     pub expires: Timestamp,
@@ -78,7 +78,7 @@ pub struct InviteRecord {
 
 impl InviteRecord {
     /// An open invite.
-    pub fn new(secret: Secret<16>, text: String, created: Timestamp, expires: Timestamp) -> InviteRecord {
+    pub fn new(secret: Secret<16>, text: SecretText, created: Timestamp, expires: Timestamp) -> InviteRecord {
         InviteRecord {
             id: None,
             secret,

@@ -62,7 +62,7 @@ pub mod subscription;
 pub use argon::Argon2Params;
 pub use group::Chain;
 pub use options::{Options, StoreKey};
-pub use record::Secret;
+pub use record::{Secret, SecretText};
 pub use run::RunId;
 pub use session::{Session, Tx};
 pub use store::Store;

@@ -43,6 +43,52 @@ impl<const N: usize> fmt::Debug for Secret<N> {
     }
 }
 
+/// A text in a record that holds a secret: an invite. Wiped on drop and never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretText(Zeroizing<String>);
+
+impl From<Zeroizing<String>> for SecretText {
+    fn from(text: Zeroizing<String>) -> SecretText {
+        SecretText(text)
+    }
+}
+
+impl From<&str> for SecretText {
+    fn from(text: &str) -> SecretText {
+        SecretText(Zeroizing::new(text.to_owned()))
+    }
+}
+
+impl std::ops::Deref for SecretText {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText")
+    }
+}
+
+impl<C> minicbor::Encode<C> for SecretText {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut minicbor::Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.str(&self.0)?.ok()
+    }
+}
+
+impl<'b, C> minicbor::Decode<'b, C> for SecretText {
+    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<SecretText, minicbor::decode::Error> {
+        d.str().map(SecretText::from)
+    }
+}
+
 impl<C, const N: usize> minicbor::Encode<C> for Secret<N> {
     fn encode<W: minicbor::encode::Write>(
         &self,

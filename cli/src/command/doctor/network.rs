@@ -148,7 +148,7 @@ fn answer(
     watch: &mut Watch,
 ) -> Result<Option<Duration>, Error> {
     let started = Instant::now();
-    let text = zeroize::Zeroizing::new(invite.text());
+    let text = invite.text();
     let options = RedeemOptions { greeting: None, addresses: vec![target] };
     subrosa::wait(caller.invite_redeem(&text, options))?;
     while let Some(left) = ANSWER.checked_sub(started.elapsed()) {

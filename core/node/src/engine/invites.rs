@@ -72,11 +72,11 @@ impl Engine {
         let expires = now.after(options.expires_in);
         let invite = Invite::new(&mut self.entropy, self.me, self.device, expires, &hints)?;
         let (id, text) = (invite.id(), invite.text());
-        let mut record =
-            InviteRecord::new(Secret::new(*invite.secret.as_bytes()), text.clone(), now, expires);
+        let secret = Secret::new(*invite.secret.as_bytes());
+        let mut record = InviteRecord::new(secret, text.clone().into(), now, expires);
         record.auto_accept = options.auto_accept;
         record.label = options.label;
-        Ok((InviteRow { id, record }, NewInvite { id, text, expires }))
+        Ok((InviteRow { id, record }, NewInvite { id, text: text.to_string(), expires }))
     }
 
     pub(crate) fn invite_revoke(&mut self, id: InviteId, reply: Reply<()>) {
@@ -197,7 +197,7 @@ impl Engine {
         let mut record = FriendRecord::new(FriendState::Redeeming, now);
         record.direct = self.config.direct;
         record.my_half = Some(Secret::new(*Half::random(&mut OsEntropy)?.as_bytes()));
-        record.invite = Some(invite.text());
+        record.invite = Some(invite.text().into());
         record.greeting = options.greeting;
         record.addresses = addresses;
         record.expires = Some(invite.expires.after(SLACK));

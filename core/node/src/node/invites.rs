@@ -8,6 +8,7 @@ use subrosa_proto::friends::invite::InviteId;
 use subrosa_proto::identity::PersonId;
 use subrosa_proto::time::Timestamp;
 use subrosa_store::invite;
+use zeroize::Zeroize;
 
 /// How an invite is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +44,13 @@ pub struct NewInvite {
     pub text: String,
     /// When it ends.
     pub expires: Timestamp,
+}
+
+/// Wipes the text.
+impl Drop for NewInvite {
+    fn drop(&mut self) {
+        self.text.zeroize();
+    }
 }
 
 impl std::fmt::Debug for NewInvite {
@@ -82,6 +90,13 @@ pub struct InviteInfo {
     pub auto_accept: bool,
     /// What became of it.
     pub state: InviteState,
+}
+
+/// Wipes the text.
+impl Drop for InviteInfo {
+    fn drop(&mut self) {
+        self.text.zeroize();
+    }
 }
 
 impl std::fmt::Debug for InviteInfo {
@@ -144,7 +159,7 @@ fn info(row: invite::InviteRow, now: Timestamp) -> InviteInfo {
     };
     InviteInfo {
         id: row.id,
-        text: record.text.clone(),
+        text: (*record.text).to_owned(),
         label: record.label.clone(),
         created: record.created,
         expires: record.expires,

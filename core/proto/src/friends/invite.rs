@@ -65,7 +65,7 @@ impl Invite {
     }
 
     /// The text to hand over. It holds the secret.
-    pub fn text(&self) -> String {
+    pub fn text(&self) -> Zeroizing<String> {
         let hints: Vec<SocketAddr> =
             self.hints.iter().filter_map(|hint| check_hint(*hint).ok()).take(MOST_HINTS).collect();
         // Room for everything, so that no copy of the secret is left behind by growing.
@@ -91,7 +91,8 @@ impl Invite {
         }
         let sum = checksum(&bytes);
         bytes.extend_from_slice(&sum);
-        let mut text = String::with_capacity(PREFIX.len() + BASE32_NOPAD.encode_len(bytes.len()));
+        let mut text =
+            Zeroizing::new(String::with_capacity(PREFIX.len() + BASE32_NOPAD.encode_len(bytes.len())));
         text.push_str(PREFIX);
         BASE32_NOPAD.encode_append(&bytes, &mut text);
         text.make_ascii_lowercase();

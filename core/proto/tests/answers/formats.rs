@@ -124,7 +124,7 @@ fn invites() {
             expires: Timestamp::from_millis(number(case, "expires")),
             hints,
         };
-        assert_eq!(invite.text(), text(case, "text"));
+        assert_eq!(*invite.text(), text(case, "text"));
         assert_eq!(invite.id().to_string(), text(case, "id"));
         assert_eq!(InviteId::parse(&text(case, "id").to_uppercase()).unwrap(), invite.id());
         assert!(invite.text().len() <= 252);

@@ -58,7 +58,7 @@ fn an_invite_with_any_bit_flipped_says_that_it_is_damaged() {
     for good in [invite(&[]).unwrap().text(), invite(&hints).unwrap().text()] {
         Invite::parse(&good).unwrap();
         for bit in 0..good.len() * 8 {
-            let mut changed = good.clone().into_bytes();
+            let mut changed = good.as_bytes().to_vec();
             changed[bit / 8] ^= 1 << (bit % 8);
             let Ok(changed) = String::from_utf8(changed) else {
                 continue;

@@ -242,7 +242,7 @@ fn shows_what_was_said(store: &Store) {
             assert_eq!(alice.record.name.as_deref(), Some("Alice"));
             assert_eq!(alice.record.pair_secret, Some(Secret::new([4; 32])));
             assert_eq!(friend::get(s, person(2))?.unwrap().record.state, friend::FriendState::Removed);
-            assert_eq!(invite::get(s, InviteId([6; 16]))?.unwrap().record.text, "subrosa:text");
+            assert_eq!(invite::get(s, InviteId([6; 16]))?.unwrap().record.text, "subrosa:text".into());
             assert_eq!(request::get(s, person(3))?.unwrap().greeting.as_deref(), Some("hello"));
 
             let saved = conversation::saved(s, alice.row)?;
