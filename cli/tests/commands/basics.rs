@@ -53,9 +53,14 @@ fn every_command_explains_itself() {
 
 #[test]
 fn the_command_line_is_checked() {
-    for wrong in
-        [&["nonsense"][..], &[], &["send"], &["send", "a", "b", "--ttl", "soon"], &["direct", "a", "maybe"]]
-    {
+    for wrong in [
+        &["nonsense"][..],
+        &[],
+        &["send"],
+        &["send", "a", "b", "--ttl", "soon"],
+        &["send", "a", "b", "--way", "pigeon"],
+        &["direct", "a", "maybe"],
+    ] {
         let done = Done::of(subrosa().args(wrong).output().unwrap());
         assert_eq!(done.code, 2, "{wrong:?}: {done:?}");
         assert!(!done.errors.is_empty());

@@ -113,6 +113,8 @@ fn a_message_has_an_id_a_lane_and_a_kind() {
         other,
         "--ttl",
         "1h",
+        "--way",
+        "link",
         "--wait",
         "60s",
     ];
@@ -132,6 +134,7 @@ fn a_message_has_an_id_a_lane_and_a_kind() {
     assert_eq!((&history["id"], &history["incoming"]), (&id.into(), &true.into()));
     let history = ada.good(&["history", &ben.id]).value();
     assert_eq!((&history["state"], &history["incoming"]), (&"delivered".into(), &false.into()));
+    assert_eq!(history["send_way"], "link");
 }
 
 #[test]
@@ -307,6 +310,9 @@ fn direct_is_chosen_per_friend() {
     let (ada, ben) = friends();
     assert_eq!(ada.good(&["direct", &ben.id, "off"]).value()["direct"], false);
     assert_eq!(ada.good(&["friends"]).value()["direct"], false);
+    assert_eq!(ada.fails(&["send", &ben.id, "never", "--way", "link"])["kind"], 21);
+    ada.good(&["send", &ben.id, "by envelope", "--way", "envelopes"]);
+    assert_eq!(ada.good(&["history", &ben.id]).value()["send_way"], "envelopes");
     assert_eq!(ada.good(&["direct", &ben.id, "on"]).value()["direct"], true);
     assert_eq!(ada.good(&["friends"]).value()["direct"], true);
 }
