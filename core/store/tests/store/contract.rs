@@ -1,7 +1,8 @@
 //! Random batches against the model of the contract in `change.rs`, with the store closed and opened in between.
 
 use crate::home::*;
-use crate::model::{Draw, Event, Friend, LAST_RESORT, Model, Picture, Wax, item};
+use crate::model::{Draw, Event, Friend, LAST_RESORT, Model, Wax};
+use crate::picture::{Picture, item};
 use subrosa_proto::crypto::Secret32;
 use subrosa_proto::friends::conversation::change::{Outcome, Query};
 use subrosa_proto::friends::onetime::{Find, KeyChange, KeyKind, Marks, OwnKey};

@@ -11,6 +11,7 @@ mod home;
 mod model;
 mod opening;
 mod oracle;
+mod picture;
 mod power;
 mod sweep;
 mod tables;

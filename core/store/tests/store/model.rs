@@ -3,34 +3,31 @@
 
 use crate::home::*;
 use std::collections::{BTreeMap, BTreeSet};
+use subrosa_proto::Result;
 use subrosa_proto::entropy::{Entropy, OsEntropy, SeededEntropy, random};
-use subrosa_proto::friends::conversation::change::{
-    Change, LaneIn, LaneOut, OutboxItem, Outcome, Outgoing, Query, Receipts, Stopped,
-};
+use subrosa_proto::friends::conversation::change::{Change, Outcome, Outgoing, Receipts, Stopped};
 use subrosa_proto::friends::frame::Frame;
 use subrosa_proto::friends::message::{
     End, Epoch, Lane, Message, MessageId, Position, Refusal, SendWay, Way,
 };
 use subrosa_proto::time::Timestamp;
-use subrosa_proto::{Error, Result};
 use subrosa_store::conversation::Sealer;
-use subrosa_store::event::EventRecord;
 use subrosa_store::message::MessageState;
-use subrosa_store::publication::{Belongs, State};
-use subrosa_store::{Session, Tx, conversation, event, message, publication};
+use subrosa_store::publication::Belongs;
+use subrosa_store::{Tx, publication};
 
 /// What is in the outbox: a message, or a void.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Out {
     pub(crate) message: Option<Message>,
     pub(crate) lane: Lane,
-    way: SendWay,
+    pub(crate) way: SendWay,
     pub(crate) expires: Option<u64>,
     pub(crate) seq: Option<u64>,
     /// When its last copy ends.
-    copied: Option<u64>,
+    pub(crate) copied: Option<u64>,
     /// An envelope that carries it is under way.
-    carried: bool,
+    pub(crate) carried: bool,
     /// It had a position in an earlier epoch.
     pub(crate) numbered: bool,
 }
@@ -42,7 +39,7 @@ pub(crate) enum Event {
     Stopped(usize, Lane, MessageId, Refusal),
 }
 
-type InKey = (Epoch, Lane);
+pub(crate) type InKey = (Epoch, Lane);
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Friend {
@@ -55,11 +52,11 @@ pub(crate) struct Friend {
     /// What the host sees, in order: message, incoming, state.
     pub(crate) history: Vec<(Message, MessageState)>,
     /// How the friend's messages came, but for those that came by link.
-    ways: BTreeMap<MessageId, Way>,
+    pub(crate) ways: BTreeMap<MessageId, Way>,
     /// By which ways our messages may go.
-    send_ways: BTreeMap<MessageId, SendWay>,
-    receipts: Receipts,
-    missed: Option<Timestamp>,
+    pub(crate) send_ways: BTreeMap<MessageId, SendWay>,
+    pub(crate) receipts: Receipts,
+    pub(crate) missed: Option<Timestamp>,
     /// Our one-time keys.
     pub(crate) keys: BTreeSet<u64>,
 }
@@ -438,169 +435,5 @@ impl Draw {
                 Change::Retire { device: 1, epoch }
             }
         })
-    }
-}
-
-/// All that a store shows of a friend, its numbers of rows and events apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Picture {
-    epoch: Option<Epoch>,
-    lanes_out: Vec<LaneOut>,
-    lanes_in: Vec<LaneIn>,
-    queued: (u64, u64),
-    unacked: (u64, u64),
-    next_expiry: Option<u64>,
-    outbox: Vec<OutboxItem>,
-    history: Vec<(Message, MessageState, Way, SendWay)>,
-    events: Vec<Event>,
-    copied: bool,
-    receipts: Receipts,
-    missed: Option<Timestamp>,
-    /// Messages that an envelope under way carries.
-    carried: BTreeSet<MessageId>,
-}
-
-/// A lane of which nothing was kept need not be there.
-fn tells(lane: &LaneIn) -> bool {
-    lane.next.seq > 0 || !lane.held.is_empty()
-}
-
-impl Picture {
-    /// What the store must show.
-    pub(crate) fn expected(model: &Model, who: usize) -> Picture {
-        let f = &model.friends[who];
-        let lane_out = |(lane, (next, stopped)): (&Lane, &(u64, Option<Stopped>))| {
-            let base =
-                f.outbox.iter().filter(|o| o.lane == *lane).filter_map(|o| o.seq).min().unwrap_or(*next);
-            LaneOut { lane: *lane, next: *next, base, stopped: *stopped }
-        };
-        let lane_in = |((epoch, lane), (seq, held)): (&InKey, &(u64, BTreeMap<u64, Message>))| LaneIn {
-            next: Position { device: 1, epoch: *epoch, lane: *lane, seq: *seq },
-            held: held.iter().map(|(seq, m)| (*seq, m.id)).collect(),
-        };
-        let cost =
-            |messages: Vec<&Message>| (messages.len() as u64, messages.iter().map(|m| m.cost()).sum::<u64>());
-        let unacked = f.history.iter().filter(|(_, s)| *s == MessageState::Received).map(|(m, _)| m);
-        Picture {
-            epoch: f.epoch,
-            lanes_out: f.lanes_out.iter().map(lane_out).collect(),
-            lanes_in: f.lanes_in.iter().map(lane_in).filter(tells).collect(),
-            queued: cost(f.outbox.iter().filter_map(|o| o.message.as_ref()).collect()),
-            unacked: cost(unacked.collect()),
-            next_expiry: f.outbox.iter().filter_map(|o| o.expires).min(),
-            outbox: f.outbox.iter().map(|o| item(f, o)).collect(),
-            history: f
-                .history
-                .iter()
-                .map(|(m, state)| {
-                    let incoming = matches!(state, MessageState::Received | MessageState::Acked);
-                    let way = f.ways.get(&m.id).filter(|_| incoming).copied().unwrap_or_default();
-                    let send_way = f.send_ways.get(&m.id).filter(|_| !incoming).copied().unwrap_or_default();
-                    (m.clone(), *state, way, send_way)
-                })
-                .collect(),
-            events: model.events.iter().filter(|e| e.who() == who).cloned().collect(),
-            copied: f.outbox.iter().any(|o| o.message.is_some() && o.copied.is_some()),
-            receipts: f.receipts.clone(),
-            missed: f.missed,
-            carried: f
-                .outbox
-                .iter()
-                .filter(|o| o.carried)
-                .filter_map(|o| o.message.as_ref())
-                .map(|m| m.id)
-                .collect(),
-        }
-    }
-
-    /// What the store shows of the friend of row `row`, whom the model calls `who`.
-    pub(crate) fn shown(s: &Session<'_>, row: i64, who: usize) -> Result<Picture> {
-        let saved = conversation::saved(s, row)?;
-        let (mut lanes_out, mut lanes_in) = (saved.lanes_out, saved.lanes_in);
-        lanes_out.sort_by_key(|l| l.lane);
-        lanes_in.sort_by_key(|l| (l.next.epoch, l.next.lane));
-        lanes_in.retain(tells);
-        let next = Query::Next { after: 0, messages: 10_000, bytes: u64::MAX, skip: vec![] };
-        let loaded = conversation::query(s, row, &next)?;
-        if loaded.more || !loaded.rows.is_sorted_by_key(|(row, _)| *row) {
-            return Err(Error::internal("the outbox is not in order"));
-        }
-        let mut history: Vec<_> = message::list(s, row, None, 10_000)?
-            .into_iter()
-            .map(|m| (m.message, m.state, m.way, m.send_way))
-            .collect();
-        history.reverse();
-        let mut events = Vec::new();
-        for e in event::after(s, 0, 10_000)? {
-            if e.friend.is_some_and(|(friend, _)| friend == row) {
-                events.push(Event::of(who, e.what)?);
-            }
-        }
-        Ok(Picture {
-            epoch: saved.epoch,
-            lanes_out,
-            lanes_in,
-            queued: (saved.queued_messages, saved.queued_bytes),
-            unacked: event::unacked_messages(s, row)?,
-            next_expiry: saved.next_expiry.map(|at| at.as_millis()),
-            outbox: loaded.rows.into_iter().map(|(_, item)| item).collect(),
-            history,
-            events,
-            copied: saved.copied,
-            receipts: saved.receipts,
-            missed: saved.missed,
-            carried: carried(s, row)?,
-        })
-    }
-}
-
-/// The messages to the friend that an envelope under way carries, each once.
-fn carried(s: &Session<'_>, row: i64) -> Result<BTreeSet<MessageId>> {
-    let mut out = BTreeSet::new();
-    for (_, publication) in publication::list(s, State::Work, 0, 10_000)? {
-        if let Belongs::Message { friend, id } = publication.belongs
-            && friend == row
-            && !out.insert(id)
-        {
-            return Err(Error::internal("a message in two envelopes at once"));
-        }
-    }
-    Ok(out)
-}
-
-impl Event {
-    fn who(&self) -> usize {
-        match self {
-            Event::Message(who, _) | Event::Delivery(who, ..) | Event::Stopped(who, ..) => *who,
-        }
-    }
-
-    fn of(who: usize, what: EventRecord) -> Result<Event> {
-        Ok(match what {
-            EventRecord::Message(m) => Event::Message(who, m.message),
-            EventRecord::Delivery { message, end } => Event::Delivery(who, message, end),
-            EventRecord::LaneStopped { lane, message, why } => Event::Stopped(who, lane, message, why),
-            other => return Err(Error::internal(format!("unexpected {other:?}"))),
-        })
-    }
-}
-
-/// A row of the outbox as the store shows it.
-pub(crate) fn item(f: &Friend, o: &Out) -> OutboxItem {
-    match &o.message {
-        Some(m) => OutboxItem::Message(Outgoing {
-            message: m.clone(),
-            lane: o.lane,
-            way: o.way,
-            expires: o.expires.map(at),
-            position: o.seq.map(|seq| (f.epoch.unwrap(), seq)),
-            copied: o.copied.map(at),
-        }),
-        None => OutboxItem::Void {
-            lane: o.lane,
-            epoch: f.epoch.unwrap(),
-            seq: o.seq.unwrap(),
-            copied: o.copied.map(at),
-        },
     }
 }

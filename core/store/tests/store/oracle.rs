@@ -2,7 +2,8 @@
 //! about is in `power` and `sweep`.
 
 use crate::home::*;
-use crate::model::{Draw, Event, Model, Picture, Wax};
+use crate::model::{Draw, Event, Model, Wax};
+use crate::picture::Picture;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use subrosa_proto::friends::conversation::change::{Change, Outcome};

@@ -151,7 +151,8 @@ fn removing_a_friend_ends_the_queue_and_keeps_what_must_outlive_it() {
 }
 
 fn open_invite(n: u8, expires: u64) -> InviteRow {
-    let record = InviteRecord::new(Secret::new([n; 16]), format!("subrosa:{n}").as_str().into(), at(0), at(expires));
+    let record =
+        InviteRecord::new(Secret::new([n; 16]), format!("subrosa:{n}").as_str().into(), at(0), at(expires));
     InviteRow { id: InviteId([n; 16]), record }
 }
 

@@ -319,25 +319,6 @@ impl Outbox {
         self.lanes.get(&lane).is_some_and(|l| l.stopped.is_some())
     }
 
-    /// Lanes of which nothing is read.
-    fn skipped_lanes(&self) -> Vec<Lane> {
-        let stopped = |(lane, state): (&Lane, &LaneState)| state.stopped.map(|_| *lane);
-        let mut skip: Vec<Lane> = self.lanes.iter().filter_map(stopped).collect();
-        skip.extend(self.dark.waiting.keys().filter(|lane| !self.is_stopped(**lane)));
-        skip
-    }
-
-    /// Messages and bytes on their way over the link.
-    fn on_link(&self) -> (usize, u64) {
-        (self.window.len() - self.sealed.messages(), self.window_bytes - self.sealed.bytes())
-    }
-
-    /// Whether a message of this cost may go over the link now.
-    fn has_room(&self, cost: u64, config: &Config) -> bool {
-        let (messages, bytes) = self.on_link();
-        messages == 0 || (messages < config.window_messages && bytes + cost <= config.window_bytes)
-    }
-
     fn take_number(&mut self, lane: Lane) -> u64 {
         let state = self.lane(lane);
         let seq = state.next;

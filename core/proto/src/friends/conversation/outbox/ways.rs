@@ -2,7 +2,7 @@
 //! are in `docs/copies.md`, "Ways".
 
 use super::super::Config;
-use super::{Flight, Mode, Outbox};
+use super::{Flight, LaneState, Mode, Outbox};
 use crate::friends::message::{Lane, MessageId, SendWay};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -54,6 +54,25 @@ impl Outbox {
     /// Whether nothing of the lane is read: it is stopped, or waits. When that ends, all is read again.
     pub(super) fn is_skipped(&self, lane: Lane) -> bool {
         self.is_stopped(lane) || self.dark.waiting.contains_key(&lane)
+    }
+
+    /// Lanes of which nothing is read.
+    pub(super) fn skipped_lanes(&self) -> Vec<Lane> {
+        let stopped = |(lane, state): (&Lane, &LaneState)| state.stopped.map(|_| *lane);
+        let mut skip: Vec<Lane> = self.lanes.iter().filter_map(stopped).collect();
+        skip.extend(self.dark.waiting.keys().filter(|lane| !self.is_stopped(**lane)));
+        skip
+    }
+
+    /// Messages and bytes on their way over the link.
+    pub(super) fn on_link(&self) -> (usize, u64) {
+        (self.window.len() - self.sealed.messages(), self.window_bytes - self.sealed.bytes())
+    }
+
+    /// Whether a message of this cost may go over the link now.
+    pub(super) fn has_room(&self, cost: u64, config: &Config) -> bool {
+        let (messages, bytes) = self.on_link();
+        messages == 0 || (messages < config.window_messages && bytes + cost <= config.window_bytes)
     }
 
     /// Whether what follows on the lane may go over the link: on the friend's side it would only fill up what is held
