@@ -62,6 +62,14 @@ pub(crate) struct Args {
     #[arg(long, global = true, value_name = "HOST:PORT[,GRANT]", value_parser = neighbour::archive)]
     pub archive: Vec<ArchiveAddress>,
 
+    /// Do not tell friends which nodes and archives you use
+    #[arg(long, global = true)]
+    pub no_tell_friends: bool,
+
+    /// Do not use nodes and archives that friends name when you have too few of your own
+    #[arg(long, global = true)]
+    pub no_from_friends: bool,
+
     /// Write one JSON object per line
     #[arg(long, global = true)]
     pub json: bool,

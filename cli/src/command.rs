@@ -19,6 +19,7 @@ mod inbox;
 mod init;
 mod invite;
 mod lane;
+mod named;
 mod network_changed;
 mod node;
 mod peers;
@@ -110,7 +111,12 @@ pub(crate) struct Context<'a> {
 
 /// Does what the command line says.
 pub(crate) fn run(args: Args, output: &Output) -> Outcome {
-    let neighbours = || Neighbours { peers: args.peer.clone(), archives: args.archive.clone() };
+    let neighbours = || Neighbours {
+        peers: args.peer.clone(),
+        archives: args.archive.clone(),
+        tell_friends: !args.no_tell_friends,
+        from_friends: !args.no_from_friends,
+    };
     let home = || {
         let home = Home::new(args.data.clone(), args.passphrase_file.clone())?;
         Ok::<Home, Error>(home.with_neighbours(neighbours()))

@@ -68,11 +68,19 @@ pub(crate) struct Home {
     neighbours: Neighbours,
 }
 
-/// Peers and archives of the command line.
-#[derive(Clone, Debug, Default)]
+/// Peers and archives of the command line, and what friends have to do with them.
+#[derive(Clone, Debug)]
 pub(crate) struct Neighbours {
     pub peers: Vec<String>,
     pub archives: Vec<ArchiveAddress>,
+    pub tell_friends: bool,
+    pub from_friends: bool,
+}
+
+impl Default for Neighbours {
+    fn default() -> Neighbours {
+        Neighbours { peers: Vec::new(), archives: Vec::new(), tell_friends: true, from_friends: true }
+    }
 }
 
 impl Home {
@@ -155,6 +163,8 @@ impl Home {
             Network::Off => Vec::new(),
         };
         config.advertise = settings.advertise;
+        config.whisper.tell_friends = self.neighbours.tell_friends;
+        config.whisper.from_friends = self.neighbours.from_friends;
         if network == Network::On {
             config.whisper.peers.clone_from(&self.neighbours.peers);
             config.whisper.archives.clone_from(&self.neighbours.archives);

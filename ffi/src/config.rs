@@ -69,6 +69,12 @@ pub const SUBROSA_CONFIG_MOST_WORK_MS: i32 = 20;
 /// For subrosa_config_set_number(): whether the key of the node port outlives the process, so that others may name it
 /// in addresses (0 or 1). For nodes and archives that serve; the node of a user gets a new one each time.
 pub const SUBROSA_CONFIG_KEEP_NODE_KEY: i32 = 21;
+/// For subrosa_config_set_number(): whether friends who are direct are told the peers and archives that you named, without
+/// grants, so that they find the same (0 or 1).
+pub const SUBROSA_CONFIG_TELL_FRIENDS: i32 = 22;
+/// For subrosa_config_set_number(): whether the peers and archives that such friends name are used while you named too
+/// few (0 or 1). Their operators see your address and what you ask for.
+pub const SUBROSA_CONFIG_FROM_FRIENDS: i32 = 23;
 
 /// Which requests of people who know only our identity are shown: all.
 pub const SUBROSA_REQUESTS_SHOW: u64 = 1;

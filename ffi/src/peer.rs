@@ -1,7 +1,7 @@
 //! Peers to exchange envelopes with, and archives to ask for old ones. Those of a config are in `whisper.rs`.
 
 use crate::boundary;
-use crate::bytes::{Text, subrosa_text};
+use crate::bytes::{Text, subrosa_person, subrosa_text};
 use crate::handle::{self, Field, List, field, handle};
 use crate::node::subrosa_node;
 use crate::status::subrosa_status;
@@ -64,7 +64,7 @@ pub unsafe extern "C" fn subrosa_peer_remove(
     })
 }
 
-/// The peers, those of the config first: at most `limit` of them, and never more than 1000, after the address `after`;
+/// The peers, those of the config first, those that friends name last: at most `limit` of them, and never more than 1000, after the address `after`;
 /// NULL is from the start.
 ///
 /// Free `*peers` with subrosa_peers_free(); the peers themselves stay.
@@ -168,12 +168,23 @@ pub unsafe extern "C" fn subrosa_peer_address(
     boundary::status(|| unsafe { field(peer, address, "address", find) })
 }
 
-/// 1 if you named it, with subrosa_peer_add() or in the config; 0 if it was learned from others.
+/// 1 if you named it, with subrosa_peer_add() or in the config; 0 if it was learned from others: subrosa_peer_friend().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn subrosa_peer_fixed(peer: *const subrosa_peer, fixed: *mut i32) -> subrosa_status {
     let find = |peer: &PeerBox| Field::Here(peer.info.fixed.into());
     // SAFETY: the caller keeps the rules of the header.
     boundary::status(|| unsafe { field(peer, fixed, "fixed", find) })
+}
+
+/// The friend who named it, when nobody but friends did. SUBROSA_NOT_FOUND otherwise.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn subrosa_peer_friend(
+    peer: *const subrosa_peer,
+    person: *mut subrosa_person,
+) -> subrosa_status {
+    let find = |peer: &PeerBox| peer.info.friend.map(Into::into).into();
+    // SAFETY: the caller keeps the rules of the header.
+    boundary::status(|| unsafe { field(peer, person, "person", find) })
 }
 
 /// Whether a grant is kept for it, which only archives have: 1 or 0.

@@ -75,7 +75,7 @@ pub unsafe extern "C" fn subrosa_config_set_listen(
 }
 
 /// The nodes to stay connected with: "host:port", or "subrosanode1...@host:port" to take nobody else there; at most 64.
-/// A preset has none, and then Whisper is off until subrosa_peer_add() or subrosa_archive_add().
+/// A preset has none, and then Whisper is off until subrosa_peer_add() or subrosa_archive_add(), or a friend names some.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn subrosa_config_set_peers(
     config: *const subrosa_config,
@@ -87,6 +87,23 @@ pub unsafe extern "C" fn subrosa_config_set_peers(
         let (config, list) = unsafe { (handle::get(config)?, handle::texts(addresses, count, "addresses")?) };
         list.iter().try_for_each(|address| address.parse::<PeerAddress>().map(drop))?;
         config.lock().config.whisper.peers = list.into_iter().map(str::to_owned).collect();
+        Ok(())
+    })
+}
+
+/// The addresses of our own node port as friends who are direct are told them, and as an archive where it is one; at most
+/// 64. With `count` 0, the default, nobody is told.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn subrosa_config_set_node_advertise(
+    config: *const subrosa_config,
+    addresses: *const *const c_char,
+    count: usize,
+) -> subrosa_status {
+    boundary::status(|| {
+        // SAFETY: the caller keeps the rules of the header.
+        let (config, list) = unsafe { (handle::get(config)?, handle::texts(addresses, count, "addresses")?) };
+        list.iter().try_for_each(|address| address.parse::<PeerAddress>().map(drop))?;
+        config.lock().config.whisper.advertise = list.into_iter().map(str::to_owned).collect();
         Ok(())
     })
 }
@@ -198,6 +215,8 @@ pub(crate) fn set_number(config: &mut WhisperConfig, number: i32, value: u64) ->
         c::SUBROSA_CONFIG_PEERS_MOST => config.peer_count.1 = within(value, 1, 512)?,
         c::SUBROSA_CONFIG_WORK_THREADS => config.work_threads = within(value, 1, 256)?,
         c::SUBROSA_CONFIG_MOST_WORK_MS => config.most_work = Duration::from_millis(value),
+        c::SUBROSA_CONFIG_TELL_FRIENDS => config.tell_friends = yes_or_no(value)?,
+        c::SUBROSA_CONFIG_FROM_FRIENDS => config.from_friends = yes_or_no(value)?,
         c::SUBROSA_CONFIG_KEEP_NODE_KEY => config.keep_node_key = yes_or_no(value)?,
         other => {
             let text = format!("this version of the library has no number {other} to set");

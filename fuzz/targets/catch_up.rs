@@ -30,7 +30,7 @@ fuzz_target!(|input: (u8, Vec<Step>)| {
     let topics: BTreeSet<Topic> =
         (0..u32::from(parts % 3) * 200 + 3).map(|n| Topic(n.to_be_bytes())).collect();
     let range = Range { from: unix - 1_000, to: unix, topics: Some(topics.iter().copied().collect()) };
-    let sources = (0..3).map(|n| Source { id: ArchiveId(n), grant: None, mark: None }).collect();
+    let sources = (0..3).map(|n| Source::new(ArchiveId(n), None)).collect();
     let limits = Limits { floor: 0.0, envelopes: 20, bytes: 20_000, ..Limits::default() };
     let mut now = NOW;
     let mut machine = CatchUp::new(limits, range, sources, now);

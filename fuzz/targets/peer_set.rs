@@ -18,6 +18,7 @@ enum Step {
     AddStatic(u8),
     RemoveStatic(u8),
     Learn(u8),
+    Unlearn(u8),
     /// The oldest dial becomes a peer of this node.
     Answered(u8),
     Failed(u8, u8),
@@ -132,6 +133,7 @@ impl Run {
                 self.tell(Input::RemoveStatic(address(*n)));
             }
             Step::Learn(n) => self.tell(Input::Learn(address(*n))),
+            Step::Unlearn(n) => self.tell(Input::Unlearn(address(*n))),
             Step::Answered(n) => {
                 if let Some((dial, to)) = self.dials.pop_first() {
                     let node = to.node().unwrap_or_else(|| node(*n));

@@ -1,12 +1,10 @@
 //! `archives`: whom to ask for what came while we were away.
 
-use super::{Context, peers};
-use crate::failure::{Exit, Outcome};
+use super::{Context, named};
+use crate::failure::Outcome;
 use crate::neighbour;
 use clap::Subcommand;
 use serde_json::json;
-
-const PAGE: usize = 256;
 
 /// List the archives to ask for what came while you were away; add and remove archives
 ///
@@ -60,36 +58,19 @@ impl std::fmt::Debug for Grant {
 
 impl Archives {
     pub(crate) fn run(self, context: &Context) -> Outcome {
+        let node = context.node;
         match self.action {
             None => {
-                let mut after: Option<String> = None;
-                loop {
-                    let page = subrosa::wait(context.node.archive_list(after.as_deref(), PAGE))?;
-                    for archive in &page {
-                        context.output.show(&peers::value("archive", archive), peers::text(archive))?;
-                    }
-                    after = page.last().map(|archive| archive.address.clone());
-                    if page.len() < PAGE {
-                        return Ok(Exit::Done);
-                    }
-                }
+                named::list(context, "archive", |after, limit| subrosa::wait(node.archive_list(after, limit)))
             }
             Some(Action::Add { address, grant }) => {
-                let granted = grant.is_some();
-                subrosa::wait(context.node.archive_add(&address, grant.map(|grant| grant.0)))?;
-                context.output.show(
-                    &json!({"type": "archive_added", "address": address, "granted": granted}),
-                    format_args!("{address} is asked from now on"),
-                )?;
-                Ok(Exit::Done)
+                let added = json!({"type": "archive_added", "granted": grant.is_some()});
+                subrosa::wait(node.archive_add(&address, grant.map(|grant| grant.0)))?;
+                named::changed(context, added, &address, "is asked from now on")
             }
             Some(Action::Remove { address }) => {
-                subrosa::wait(context.node.archive_remove(&address))?;
-                context.output.show(
-                    &json!({"type": "archive_removed", "address": address}),
-                    format_args!("{address} is not asked any more"),
-                )?;
-                Ok(Exit::Done)
+                subrosa::wait(node.archive_remove(&address))?;
+                named::changed(context, json!({"type": "archive_removed"}), &address, "is not asked any more")
             }
         }
     }

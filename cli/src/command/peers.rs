@@ -1,14 +1,10 @@
 //! `peers`: the nodes to exchange envelopes with.
 
-use super::Context;
-use crate::failure::{Exit, Outcome};
+use super::{Context, named};
+use crate::failure::Outcome;
 use crate::neighbour;
-use crate::output::time_text;
 use clap::Subcommand;
-use serde_json::{Value, json};
-use subrosa::PeerInfo;
-
-const PAGE: usize = 256;
+use serde_json::json;
 
 /// List the nodes to exchange envelopes with; add and remove nodes
 ///
@@ -42,52 +38,17 @@ enum Action {
 
 impl Peers {
     pub(crate) fn run(self, context: &Context) -> Outcome {
+        let node = context.node;
         match self.action {
-            None => {
-                let mut after: Option<String> = None;
-                loop {
-                    let page = subrosa::wait(context.node.peer_list(after.as_deref(), PAGE))?;
-                    for peer in &page {
-                        context.output.show(&value("peer", peer), text(peer))?;
-                    }
-                    after = page.last().map(|peer| peer.address.clone());
-                    if page.len() < PAGE {
-                        return Ok(Exit::Done);
-                    }
-                }
-            }
+            None => named::list(context, "peer", |after, limit| subrosa::wait(node.peer_list(after, limit))),
             Some(Action::Add { address }) => {
-                subrosa::wait(context.node.peer_add(&address))?;
-                context.output.show(
-                    &json!({"type": "peer_added", "address": address}),
-                    format_args!("{address} is a peer from now on"),
-                )?;
-                Ok(Exit::Done)
+                subrosa::wait(node.peer_add(&address))?;
+                named::changed(context, json!({"type": "peer_added"}), &address, "is a peer from now on")
             }
             Some(Action::Remove { address }) => {
-                subrosa::wait(context.node.peer_remove(&address))?;
-                context.output.show(
-                    &json!({"type": "peer_removed", "address": address}),
-                    format_args!("{address} is no peer any more"),
-                )?;
-                Ok(Exit::Done)
+                subrosa::wait(node.peer_remove(&address))?;
+                named::changed(context, json!({"type": "peer_removed"}), &address, "is no peer any more")
             }
         }
     }
-}
-
-/// As JSON.
-pub(super) fn value(kind: &str, peer: &PeerInfo) -> Value {
-    json!({
-        "type": kind, "address": peer.address, "fixed": peer.fixed, "granted": peer.granted,
-        "last_good_ms": peer.last_good.map(|time| time.as_millis()),
-    })
-}
-
-/// For people.
-pub(super) fn text(peer: &PeerInfo) -> String {
-    let last = peer.last_good.map_or_else(|| "not reached so far".into(), time_text);
-    let grant = if peer.granted { ", with a grant" } else { "" };
-    let learned = if peer.fixed { "" } else { ", learned from others" };
-    format!("{}  {last}{grant}{learned}", peer.address)
 }

@@ -153,12 +153,15 @@ impl Config {
             Preset::Server => {
                 config.whisper.pool_bytes = 256 << 20;
                 config.whisper.peer_count = (8, 100);
+                config.whisper.from_friends = false;
                 config.queue_bytes = 1 << 30;
                 config.inbox_messages = 100_000;
                 config.inbox_bytes = 1 << 30;
                 config.redial.1 = Duration::from_secs(120);
             }
             Preset::Test => {
+                config.whisper.tell_friends = false;
+                config.whisper.from_friends = false;
                 config.bind = vec![(Ipv4Addr::LOCALHOST, 0).into()];
                 config.redial = (Duration::from_millis(50), Duration::from_secs(2));
                 config.fallback = Duration::from_millis(200);

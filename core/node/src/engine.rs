@@ -14,6 +14,7 @@ mod guests;
 mod invites;
 mod keyring;
 mod links;
+mod neighbours;
 mod network;
 mod requests;
 mod snapshot;
@@ -147,6 +148,8 @@ pub(crate) struct Engine {
     /// When to look whether our addresses have changed, and what friends were told last.
     address_check: Timestamp,
     told_addresses: Vec<std::net::SocketAddr>,
+    /// When to look again which nodes of friends can be reached from here.
+    neighbours_check: Timestamp,
     disk_full: bool,
     outputs: Vec<Output>,
     done: mpsc::UnboundedSender<Job>,

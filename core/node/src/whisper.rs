@@ -12,12 +12,14 @@ mod asking;
 mod common;
 mod gossip;
 mod keeping;
+pub(crate) mod named;
 mod opening;
 mod outgoing;
 mod subscribing;
 pub(crate) mod task;
 pub(crate) mod work;
 
+use named::{OfFriend, OfHost};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -55,6 +57,20 @@ pub(crate) struct Ask {
     pub(crate) from: Timestamp,
     /// Sent at this time or earlier.
     pub(crate) to: Timestamp,
+    /// Whether what archives of friends gave before is wanted again.
+    pub(crate) anew: bool,
+}
+
+/// How a question to archives was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answered {
+    /// An archive that the host named gave all it has, and none that it named owes anything.
+    Fully,
+    /// The host named none; archives of friends say that they gave all they have. Whether that is all there is, nobody
+    /// knows whom the host trusts with it.
+    ByFriends,
+    /// Not to the end.
+    Partly,
 }
 
 /// What the engine is told.
@@ -73,8 +89,8 @@ pub(crate) enum Arrival {
         owner: Owner,
         /// [`Ask::tag`].
         tag: u64,
-        /// Whether an archive answered to the end.
-        complete: bool,
+        /// How.
+        answer: Answered,
     },
     /// So many peers are ready, and so many archives known: told when one of them changes.
     Reach {
@@ -85,6 +101,8 @@ pub(crate) enum Arrival {
     },
     /// [`Whisper::clock_offset`] changed.
     Clock,
+    /// [`Whisper::of_host`] changed.
+    Named,
 }
 
 /// The way to the task of whisper. Clones are the same; it outlives the task, so that a task that crashed and is
@@ -104,6 +122,8 @@ struct Shared {
     offset: AtomicI64,
     /// The node ports that are bound, and their keys.
     ports: Mutex<(Vec<SocketAddr>, Vec<NodeId>)>,
+    /// Whom the host named.
+    of_host: Mutex<OfHost>,
 }
 
 /// What the task shall do.
@@ -121,6 +141,8 @@ pub(crate) struct Wanted {
     pub(crate) forgotten: BTreeSet<Owner>,
     /// What friends' clocks show: milliseconds ahead of our wall clock, by row.
     pub(crate) clocks: BTreeMap<i64, i64>,
+    /// Whom friends named, and can be reached from here.
+    pub(crate) of_friends: Arc<Vec<OfFriend>>,
     /// Whether publications may have changed.
     pub(crate) look: bool,
     /// Whether the lists of peers or archives may have changed.
@@ -234,6 +256,39 @@ impl Whisper {
     /// The task says how far ahead others are.
     pub(crate) fn set_clock_offset(&self, offset: i64) {
         self.0.offset.store(offset, Ordering::Relaxed);
+    }
+
+    /// Whom friends name has perhaps changed. Somebody is a reason to run, on a network.
+    pub(crate) fn set_of_friends(&self, named: Vec<OfFriend>, on_network: bool) {
+        {
+            let mut wanted = self.wanted();
+            if *wanted.of_friends == named {
+                return;
+            }
+            wanted.of_friends = Arc::new(named.clone());
+            wanted.neighbours = true;
+        }
+        if on_network && !named.is_empty() { self.set_on(true) } else { self.0.changed.notify_one() }
+    }
+
+    /// Whom friends name.
+    pub(crate) fn of_friends(&self) -> Arc<Vec<OfFriend>> {
+        Arc::clone(&self.wanted().of_friends)
+    }
+
+    /// Whom the host named, as far as the task has read it.
+    pub(crate) fn of_host(&self) -> OfHost {
+        self.0.of_host.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The task has read whom the host named; whether that is new.
+    pub(crate) fn set_of_host(&self, named: OfHost) -> bool {
+        let mut known = self.0.of_host.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known == named {
+            return false;
+        }
+        *known = named;
+        true
     }
 
     /// The node ports that are bound, and the names of their keys.

@@ -11,6 +11,7 @@ pub mod hello;
 pub mod invite;
 pub mod knock;
 pub mod message;
+pub mod neighbours;
 pub mod onetime;
 mod oneway;
 pub mod pair;

@@ -18,6 +18,8 @@ use subrosa_proto::{Error, ErrorKind, Result};
 
 /// Most addresses kept for one friend (PROTOCOL 4 tries as many).
 pub const MOST_ADDRESSES: usize = 8;
+/// Longest word of a friend about nodes and archives, in bytes: twelve addresses of 300, and what is around them.
+pub const MOST_NEIGHBOURS: usize = 4_096;
 
 /// How far a friendship is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
@@ -131,6 +133,15 @@ pub struct FriendRecord {
     /// The encoded word about our addresses that they were told last in an envelope.
     #[cbor(n(72), with = "minicbor::bytes")]
     pub told_addresses: Option<Vec<u8>>,
+    /// The encoded word about our nodes and archives that they were told last.
+    #[cbor(n(73), with = "minicbor::bytes")]
+    pub told_neighbours: Option<Vec<u8>>,
+    /// Their encoded word about theirs, as it was taken up; at most [`MOST_NEIGHBOURS`] bytes.
+    #[cbor(n(74), with = "minicbor::bytes")]
+    pub neighbours: Option<Vec<u8>>,
+    /// The highest counter of such a word between us, theirs; outlives removal.
+    #[cbor(n(75), default)]
+    pub neighbours_counter: u64,
 }
 
 impl FriendRecord {
@@ -159,6 +170,9 @@ impl FriendRecord {
             claim_seen: None,
             request_counter: 0,
             told_addresses: None,
+            told_neighbours: None,
+            neighbours: None,
+            neighbours_counter: 0,
         }
     }
 }
@@ -173,7 +187,7 @@ impl fmt::Debug for FriendRecord {
 impl Record for FriendRecord {
     const NAME: &'static str = "friend";
     const KEYS: &'static [u64] =
-        &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 70, 71, 72];
+        &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 70, 71, 72, 73, 74, 75];
 }
 
 /// Where a friend may be.
@@ -220,6 +234,11 @@ fn checked(person: PersonId, record: &FriendRecord) -> Result<FriendRecord> {
     if record.addresses.len() > MOST_ADDRESSES {
         return Err(Error::invalid(format!("at most {MOST_ADDRESSES} addresses are kept for a friend")));
     }
+    if record.neighbours.as_ref().is_some_and(|word| word.len() > MOST_NEIGHBOURS) {
+        return Err(Error::invalid(format!(
+            "a friend's nodes and archives have up to {MOST_NEIGHBOURS} bytes"
+        )));
+    }
     let mut record = record.clone();
     record.person = Some(person);
     Ok(record)
@@ -235,6 +254,7 @@ pub fn insert(tx: &Tx<'_>, person: PersonId, record: &FriendRecord) -> Result<i6
             record.certificate_counter = record.certificate_counter.max(old.record.certificate_counter);
             record.address_counter = record.address_counter.max(old.record.address_counter);
             record.request_counter = record.request_counter.max(old.record.request_counter);
+            record.neighbours_counter = record.neighbours_counter.max(old.record.neighbours_counter);
             record.run_seen = record.run_seen.or(old.record.run_seen);
             FRIENDS.update(tx, old.row, person.as_bytes(), &record)?;
             Ok(old.row)
@@ -302,7 +322,7 @@ fn set_gone(tx: &Tx<'_>, person: PersonId, state: FriendState) -> Result<bool> {
     Ok(true)
 }
 
-/// Ends a friendship on our side: secrets, keys, envelopes under way, name and addresses are deleted, and each message in the outbox ends as
+/// Ends a friendship on our side: secrets, keys, envelopes under way, name, addresses and what they named are deleted, and each message in the outbox ends as
 /// refused because of it, with an event. Watermarks, remembered ids, counters and the history stay. Gives how many
 /// messages ended. `NotFound` if there is no such friend, or it was removed before.
 pub fn remove(tx: &Tx<'_>, person: PersonId) -> Result<u64> {
@@ -319,6 +339,7 @@ pub fn remove(tx: &Tx<'_>, person: PersonId) -> Result<u64> {
     record.certificate_counter = old.record.certificate_counter;
     record.address_counter = old.record.address_counter;
     record.request_counter = old.record.request_counter;
+    record.neighbours_counter = old.record.neighbours_counter;
     record.run_seen = old.record.run_seen;
     update(tx, &FriendRow { row: old.row, person, record })?;
     tx.erase_log();

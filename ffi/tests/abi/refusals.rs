@@ -247,7 +247,7 @@ unsafe fn configs(t: &mut Table) {
         );
         refuse!(t, SUBROSA_TOO_LARGE, subrosa_config_set_bind(config, dangling(), 65));
         refuse!(t, SUBROSA_NOT_SUPPORTED, subrosa_config_set_number(config, 1000, 0));
-        for number in SUBROSA_CONFIG_DIRECT..=SUBROSA_CONFIG_KEEP_NODE_KEY {
+        for number in SUBROSA_CONFIG_DIRECT..=SUBROSA_CONFIG_FROM_FRIENDS {
             let least = match number {
                 SUBROSA_CONFIG_COPY_TTL_MS => 60_000,
                 SUBROSA_CONFIG_POOL_BYTES => 1 << 20,
@@ -268,6 +268,8 @@ unsafe fn configs(t: &mut Table) {
             (SUBROSA_CONFIG_WORK_THREADS, 0),
             (SUBROSA_CONFIG_WORK_THREADS, u64::MAX),
             (SUBROSA_CONFIG_KEEP_NODE_KEY, 2),
+            (SUBROSA_CONFIG_TELL_FRIENDS, 2),
+            (SUBROSA_CONFIG_FROM_FRIENDS, 2),
         ] {
             refuse!(t, INVALID, subrosa_config_set_number(config, number, value));
         }

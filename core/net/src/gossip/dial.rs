@@ -12,19 +12,30 @@ use crate::path::canonical;
 use quinn::{ConnectionError, RecvStream, SendStream};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use subrosa_proto::friends::address::is_local;
 use tokio::net::lookup_host;
 use tokio::time::{Instant, timeout_at};
 
 /// Most addresses of one name that are tried.
 const ADDRESSES: usize = 3;
 
+/// Where a name may lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Wherever it says.
+    Anywhere,
+    /// Not to a machine of our own network: what others name must not make us knock there.
+    Abroad,
+}
+
 /// Dials. Gives the peer that comes of it, if one does; otherwise the node was told.
 pub(super) async fn run(
     shared: Arc<Shared>,
     dial: DialId,
     address: PeerAddress,
+    reach: Reach,
 ) -> Option<(Proven, Box<Up>)> {
-    let Greeted { hello, send, recv, claim, switch } = match connect(&shared, &address).await {
+    let Greeted { hello, send, recv, claim, switch } = match connect(&shared, &address, reach).await {
         Ok(greeted) => greeted,
         Err(why) => {
             log::debug!("dial {} to {address} failed: {why:?}", dial.0);
@@ -57,7 +68,7 @@ struct Greeted {
     switch: Switch,
 }
 
-async fn connect(shared: &Arc<Shared>, address: &PeerAddress) -> Result<Greeted, DialFailure> {
+async fn connect(shared: &Arc<Shared>, address: &PeerAddress, reach: Reach) -> Result<Greeted, DialFailure> {
     let _turn = shared.dials.try_acquire().map_err(|_| DialFailure::Busy)?;
     let deadline = Instant::now() + shared.config.dial;
     if address.node() == Some(shared.node) {
@@ -66,7 +77,8 @@ async fn connect(shared: &Arc<Shared>, address: &PeerAddress) -> Result<Greeted,
     if address.node().is_some_and(|node| shared.bans.has_node(node, std::time::Instant::now())) {
         return Err(DialFailure::Banned);
     }
-    let places = timeout_at(deadline, look_up(shared, address)).await.map_err(|_| DialFailure::NoAnswer)?;
+    let places = look_up(shared, address, reach);
+    let places = timeout_at(deadline, places).await.map_err(|_| DialFailure::NoAnswer)?;
     let mut failure = DialFailure::Address;
     for (n, remote) in places.iter().enumerate() {
         if shared.bans.has_ip(remote.ip(), std::time::Instant::now()) {
@@ -86,19 +98,25 @@ async fn connect(shared: &Arc<Shared>, address: &PeerAddress) -> Result<Greeted,
 }
 
 /// The addresses of our family, at most [`ADDRESSES`].
-async fn look_up(shared: &Shared, address: &PeerAddress) -> Vec<SocketAddr> {
+async fn look_up(shared: &Shared, address: &PeerAddress, reach: Reach) -> Vec<SocketAddr> {
     let Ok(local) = shared.quinn.local_addr() else { return Vec::new() };
     let fits = |remote: &SocketAddr| remote.is_ipv6() == local.is_ipv6();
     if let Some(ip) = address.ip() {
         return Some(SocketAddr::new(ip, address.port())).filter(fits).into_iter().collect();
     }
     match lookup_host((address.host(), address.port())).await {
-        Ok(found) => found.filter(fits).take(ADDRESSES).collect(),
+        Ok(found) => found.filter(fits).filter(|at| leads(*at, reach)).take(ADDRESSES).collect(),
         Err(error) => {
             log::debug!("{} is not known: {error}", address.host());
             Vec::new()
         }
     }
+}
+
+/// Whether one of the addresses of a name is one to dial.
+fn leads(at: SocketAddr, reach: Reach) -> bool {
+    let ip = at.ip().to_canonical();
+    reach == Reach::Anywhere || !(is_local(ip) || ip.is_unspecified() || ip.is_multicast())
 }
 
 async fn at(
@@ -198,5 +216,21 @@ fn failure(error: &ConnectionError, met: Option<NodeId>) -> DialFailure {
             }
         }
         _ => DialFailure::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_others_leads_to_no_machine_of_our_own_network() {
+        for at in ["127.0.0.1:1", "192.168.1.1:1", "10.0.0.1:1", "[::1]:1", "[fd00::1]:1", "0.0.0.0:1"] {
+            let at: SocketAddr = at.parse().unwrap();
+            assert!(leads(at, Reach::Anywhere) && !leads(at, Reach::Abroad), "{at}");
+        }
+        for at in ["192.0.2.1:1", "[2001:db8::1]:1"] {
+            assert!(leads(at.parse().unwrap(), Reach::Abroad), "{at}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 use super::address::PeerAddress;
 use super::bans::{Ban, Bans};
 use super::config::GossipConfig;
+use super::dial::Reach;
 use super::event::{DialFailure, DialId, GossipEvent, PeerId};
 use super::handle::PeerHandle;
 use super::hello::Hello;
@@ -140,9 +141,19 @@ impl GossipEndpoint {
 
     /// Dials in the background. Ends in [`GossipEvent::Up`] with this id or in [`GossipEvent::DialFailed`].
     pub fn dial(&self, address: PeerAddress) -> DialId {
+        self.dial_within(address, Reach::Anywhere)
+    }
+
+    /// The same, but a name that leads to a machine of our own network leads nowhere: for addresses that others named.
+    /// One that is an IP address is dialled as it is.
+    pub fn dial_abroad(&self, address: PeerAddress) -> DialId {
+        self.dial_within(address, Reach::Abroad)
+    }
+
+    fn dial_within(&self, address: PeerAddress, reach: Reach) -> DialId {
         let dial = DialId(DIALS.fetch_add(1, Ordering::Relaxed));
         let shared = Arc::clone(&self.shared);
-        let dialled = caught(dial::run(Arc::clone(&shared), dial, address));
+        let dialled = caught(dial::run(Arc::clone(&shared), dial, address, reach));
         tokio::spawn(async move {
             match dialled.await {
                 // What the dial needed is freed: a peer lasts.

@@ -74,6 +74,8 @@ pub enum Input {
     RemoveStatic(PeerAddress),
     /// There may be a node at this address.
     Learn(PeerAddress),
+    /// Whoever said so is not believed any more: what is connected there ends, unless it is static.
+    Unlearn(PeerAddress),
     /// The dial that [`Output::Dial`] asked for has begun.
     Dialling {
         /// What is dialled.
@@ -166,6 +168,7 @@ impl PeerSet {
             Input::AddStatic(address) => self.add_static(address, now),
             Input::RemoveStatic(address) => self.remove_static(&address),
             Input::Learn(address) => self.learn(address, now),
+            Input::Unlearn(address) => self.unlearn(&address, out),
             Input::Dialling { address, dial } => {
                 if let Some(entry) = self.entries.get_mut(&address) {
                     entry.state = State::Dialling(dial);
@@ -217,6 +220,7 @@ impl PeerSet {
             return;
         }
         let entry = self.entries.entry(address).or_insert_with_key(|address| Entry::new(address, now));
+        entry.unwanted = false;
         if !entry.fixed {
             entry.fixed = true;
             entry.due = now;
@@ -233,7 +237,8 @@ impl PeerSet {
     }
 
     fn learn(&mut self, address: PeerAddress, now: Timestamp) {
-        if self.entries.contains_key(&address) {
+        if let Some(entry) = self.entries.get_mut(&address) {
+            entry.unwanted = false;
             return;
         }
         let known = self.entries.values().filter(|entry| !entry.fixed).count();
@@ -242,6 +247,24 @@ impl PeerSet {
         }
         let entry = Entry::new(&address, now);
         self.entries.insert(address, entry);
+    }
+
+    fn unlearn(&mut self, address: &PeerAddress, out: &mut Vec<Output>) {
+        let Some(entry) = self.entries.get_mut(address).filter(|entry| !entry.fixed) else { return };
+        match entry.state {
+            // What comes of the dial is closed.
+            State::Asked(_) | State::Dialling(_) => entry.unwanted = true,
+            State::Idle => drop(self.entries.remove(address)),
+            State::Up(id) => {
+                self.entries.remove(address);
+                // Another name of the same node may be wanted still.
+                let named = self.entries.values().any(|entry| entry.state == State::Up(id));
+                if let Some(peer) = self.peers.get_mut(&id).filter(|peer| !peer.closing && !named) {
+                    peer.closing = true;
+                    out.push(Output::Close(id));
+                }
+            }
+        }
     }
 
     /// Makes room for another address, unless all are good.
@@ -264,7 +287,7 @@ impl PeerSet {
         now: Timestamp,
         out: &mut Vec<Output>,
     ) {
-        let mut fixed = false;
+        let (mut fixed, mut unwanted) = (false, false);
         for (address, entry) in &mut self.entries {
             let dialled = dial.is_some_and(|dial| entry.state == State::Dialling(dial));
             // A node that came by itself needs no dial of ours.
@@ -277,11 +300,13 @@ impl PeerSet {
                 // Of those who come by themselves only a key that the host named makes a static peer: an address that
                 // once had this key says nothing about who keeps it now.
                 fixed |= entry.fixed && (dialled || named);
+                unwanted |= entry.unwanted && dialled;
             }
         }
+        self.entries.retain(|_, entry| !(entry.unwanted && entry.state == State::Up(peer)));
         let count = self.peers.values().filter(|peer| !peer.closing).count();
         let banned = self.is_banned(ip, Some(node));
-        let closing = banned || (count >= self.config.most && !fixed);
+        let closing = banned || (unwanted && !fixed) || (count >= self.config.most && !fixed);
         self.peers.insert(peer, Peer { node, ip, since: now, closing });
         if closing {
             out.push(Output::Close(peer));
@@ -324,7 +349,7 @@ impl PeerSet {
             _ => entry.fail(&self.config, now, entropy),
         }
         let wrong = matches!(why, DialFailure::Myself | DialFailure::WrongNode(_));
-        if !entry.fixed && (wrong || entry.failures >= HOPELESS) {
+        if !entry.fixed && (wrong || entry.unwanted || entry.failures >= HOPELESS) {
             let address = address.clone();
             self.entries.remove(&address);
         }
@@ -383,6 +408,7 @@ impl PeerSet {
                 entry.state = State::Idle;
             }
         }
+        self.entries.retain(|_, entry| !(entry.unwanted && entry.state == State::Idle));
     }
 
     /// Asks for the dials that are due.

@@ -9,7 +9,7 @@ use subrosa_store::archive::Leaves;
 use subrosa_store::peer::MOST_GRANT;
 
 /// How a node takes part in Whisper. It is off, without task, socket or memory, as long as there are neither peers
-/// nor archives nor addresses to listen on; a preset has none of them.
+/// nor archives nor addresses to listen on; a preset has none of them, but friends may name some.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct WhisperConfig {
@@ -20,6 +20,15 @@ pub struct WhisperConfig {
     pub peers: Vec<String>,
     /// Archives to ask for what came while we were away.
     pub archives: Vec<ArchiveAddress>,
+    /// Addresses of our own node port, as friends who are direct are told it, and it as an archive where it is one: for
+    /// a node that many can reach. Empty: nobody is told.
+    pub advertise: Vec<String>,
+    /// Whether friends who are direct are told the peers and archives that the host named (the first 8 and 4; without
+    /// grants), so that they find the same.
+    pub tell_friends: bool,
+    /// Whether peers and archives that such friends name are used as long as there are fewer than `peer_count`, or fewer
+    /// than two archives of the host's. Their operators see our address and what we ask for.
+    pub from_friends: bool,
     /// Peers we look for, and the most we take.
     pub peer_count: (usize, usize),
     /// Whether we ask peers only for what we listen to and pass nothing on. Saves traffic; but peers know that what a
@@ -99,6 +108,9 @@ impl Default for WhisperConfig {
             listen: Vec::new(),
             peers: Vec::new(),
             archives: Vec::new(),
+            advertise: Vec::new(),
+            tell_friends: true,
+            from_friends: true,
             peer_count: (4, 40),
             light: false,
             least_pow: LEAST_POW,
@@ -123,7 +135,12 @@ impl WhisperConfig {
 
     /// Whether every address can be read and every number makes sense.
     pub(crate) fn check(&self) -> Result<()> {
-        for address in self.peers.iter().chain(self.archives.iter().map(|archive| &archive.address)) {
+        for address in self
+            .peers
+            .iter()
+            .chain(&self.advertise)
+            .chain(self.archives.iter().map(|archive| &archive.address))
+        {
             address.parse::<subrosa_net::gossip::PeerAddress>()?;
         }
         let invalid = |text: &'static str| Err(subrosa_proto::Error::invalid(text));

@@ -194,9 +194,10 @@ impl Engine {
             Arrival::Envelope { owner: Owner::Contact, envelope, .. } => self.request_came(&envelope),
             Arrival::Envelope { owner: Owner::Answers, envelope, .. } => self.answer_came(&envelope),
             Arrival::Envelope { owner: Owner::Subscription(_), .. } => {}
-            Arrival::CaughtUp { owner, tag, complete } => self.caught_up(owner, tag, complete),
+            Arrival::CaughtUp { owner, tag, answer } => self.caught_up(owner, tag, answer),
             Arrival::Reach { peers, archives } => self.reaches(peers, archives),
             Arrival::Clock => self.dark.next = Timestamp::ZERO,
+            Arrival::Named => self.neighbours_changed(),
         }
     }
 
@@ -242,6 +243,7 @@ impl Engine {
             return;
         }
         self.dark.next = now.after(super::LONGEST_SLEEP);
+        self.name_neighbours_if_due(now);
         self.listen_if_due();
         self.redeem_by_envelope(now);
         self.outreach_due(now);

@@ -74,6 +74,8 @@ pub(super) struct Friend {
     pub(super) told: Told,
     /// What goes by envelope.
     pub(super) pair: Pair,
+    /// Words about nodes and archives that came on this link.
+    pub(super) words: u32,
     /// When the engine wants to hear of it again.
     pub(super) timer: Option<Timestamp>,
 }
@@ -117,6 +119,7 @@ impl Friend {
             met: false,
             told: Told::default(),
             pair,
+            words: 0,
             timer: None,
         };
         friend.switch_dialer(now);

@@ -273,6 +273,7 @@ pub(super) fn befriend(
     // Whoever meets us anew may have begun a new store, which knows of no claim.
     row.record.claim_seen = None;
     row.record.told_addresses = None;
+    row.record.told_neighbours = None;
     friend::update(tx, row)?;
     request::remove(tx, row.person)?;
     // Other topics: archives are asked for them from the start.

@@ -150,6 +150,7 @@ impl Engine {
         let id = up.link.id();
         friend.link = Some(FriendLink { handle: up.link.clone(), facts, since: now, heard: false });
         friend.record.last_seen = Some(now);
+        friend.words = 0;
         if up.certificate.counter() >= friend.record.certificate_counter {
             friend.record.certificate_counter = up.certificate.counter();
             friend.record.certificate = Some(up.certificate.encode());
@@ -176,6 +177,7 @@ impl Engine {
             self.drive(row, Input::InboxFull(true));
         }
         self.tell_addresses(row, remote);
+        self.tell_neighbours(row, true);
         self.give_keys(row, up.hello.key_number);
         self.events.push(EventKind::Link { person, remote: Some(remote) });
     }
@@ -223,6 +225,10 @@ impl Engine {
         match Frame::decode(bytes) {
             Ok(Some(Frame::Addresses(record))) => self.addresses(row, record),
             Ok(Some(Frame::Keys(news))) => self.keys_came(row, news),
+            Ok(Some(Frame::Neighbours(word))) => {
+                let at = self.friends.get(&row).and_then(|f| f.link.as_ref()).map(|l| l.handle.remote().ip());
+                self.neighbours_came(row, &word, at);
+            }
             Ok(Some(frame)) => self.drive(row, Input::Frame(link.0, frame)),
             Ok(None) => {}
             Err(error) => {
@@ -395,6 +401,11 @@ impl Engine {
                 }
                 now.record.addresses = seen.addresses;
                 now.record.address_counter = seen.address_counter;
+                // What was forgotten meanwhile, with `direct` off, is not brought back.
+                if now.record.direct {
+                    now.record.neighbours = seen.neighbours;
+                }
+                now.record.neighbours_counter = seen.neighbours_counter;
                 now.record.last_seen = seen.last_seen;
                 now.record.run_seen = seen.run_seen;
                 now.record.claim_seen = seen.claim_seen;

@@ -113,6 +113,7 @@ impl Engine {
             }
             self.set_timer(row);
         }
+        self.name_neighbours(now);
         result
     }
 

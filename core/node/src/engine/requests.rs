@@ -128,6 +128,7 @@ impl Engine {
         }
         self.dials.retain(|_, r| *r != row);
         self.listen_to(row);
+        self.name_neighbours(self.now());
         // Envelopes for it are gone from the store: nobody works on them any more.
         self.whisper.look();
     }
@@ -289,8 +290,11 @@ impl Engine {
             self.keys.close(DoorId::Friend(row));
             if let Some(friend) = self.friends.get_mut(&row) {
                 friend.record.direct = false;
+                // It would see our address at what it named.
+                friend.record.neighbours = None;
                 friend.dialer.off();
             }
+            self.name_neighbours(self.now());
             self.close_link(row);
             self.drive(row, Input::Direct(false));
         }
@@ -301,6 +305,10 @@ impl Engine {
                 row.record.direct = direct;
                 // Turned on, the friend is told where we are, whatever it heard before.
                 row.record.told_addresses = None;
+                row.record.told_neighbours = None;
+                if !direct {
+                    row.record.neighbours = None;
+                }
                 friend::update(tx, &row)?;
                 if !direct {
                     // What would still tell the friend where we are, and has not left.

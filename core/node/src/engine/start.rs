@@ -89,6 +89,7 @@ impl Engine {
             address_counter: counter << 32,
             address_check: Timestamp::ZERO,
             told_addresses: Vec::new(),
+            neighbours_check: Timestamp::ZERO,
             disk_full: false,
             outputs: Vec::new(),
             done: done_sender,
@@ -101,6 +102,7 @@ impl Engine {
         engine.show_addresses();
         engine.load_friends(now)?;
         engine.open_invites(now)?;
+        engine.name_neighbours(now);
         // Before the first envelope comes, so that none passes by unheard.
         engine.dark_tick(now);
         engine.events.attach(engine.store.clone());

@@ -1,7 +1,9 @@
 //! Peers to gossip with, and archives to ask.
 
 use super::{LONGEST_PAGE, Node};
+use crate::whisper::named::of_friends;
 use subrosa_net::gossip::PeerAddress;
+use subrosa_proto::identity::PersonId;
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::{Error, ErrorKind, Result};
 use subrosa_store::peer::{self, List, Peer};
@@ -13,6 +15,8 @@ pub struct PeerInfo {
     pub address: String,
     /// Whether the host named it, here or in the configuration; others were learned.
     pub fixed: bool,
+    /// The friend who named it, if nobody but friends did.
+    pub friend: Option<PersonId>,
     /// Whether a grant is kept for it (archives).
     pub granted: bool,
     /// When it last did what was asked of it, to within an hour; only of those that were added, not of those of the
@@ -34,8 +38,8 @@ impl Node {
         self.drop_peer(List::Nodes, address).await
     }
 
-    /// Peers: those of the configuration first, then those kept, after the address `after` (none: from the start), at
-    /// most `limit`.
+    /// Peers: those of the configuration first, then those kept, then those that friends name and that can be reached
+    /// from here, after the address `after` (none: from the start), at most `limit`.
     pub async fn peer_list(&self, after: Option<&str>, limit: usize) -> Result<Vec<PeerInfo>> {
         self.peers(List::Nodes, &self.0.config.whisper.peers, after, limit)
     }
@@ -100,7 +104,13 @@ impl Node {
         let mut all: Vec<PeerInfo> = Vec::new();
         for text in named {
             let address = text.parse::<PeerAddress>()?.to_string();
-            all.push(PeerInfo { granted: granted(text), address, fixed: true, last_good: None });
+            all.push(PeerInfo {
+                granted: granted(text),
+                address,
+                fixed: true,
+                friend: None,
+                last_good: None,
+            });
         }
         for (_, peer) in kept {
             let (granted, last_good) = (peer.grant.is_some(), peer.last_good);
@@ -112,9 +122,16 @@ impl Node {
                 None => all.push(PeerInfo {
                     address: peer.address.clone(),
                     fixed: peer.fixed,
+                    friend: None,
                     granted,
                     last_good,
                 }),
+            }
+        }
+        for (address, person) in of_friends(&self.running()?.whisper.of_friends(), list) {
+            let (address, friend) = (address.to_string(), Some(person));
+            if !all.iter().any(|known| known.address == address) {
+                all.push(PeerInfo { address, fixed: false, friend, granted: false, last_good: None });
             }
         }
         let start = match after {

@@ -180,6 +180,9 @@ impl Node {
         if whisper.archives.iter().any(|archive| archive.grant.is_some()) {
             return Ok(true);
         }
+        if self.running()?.whisper.of_friends().iter().any(|friend| !friend.peers.is_empty()) {
+            return Ok(true);
+        }
         self.read(|s| {
             let archives = peer::list(s, List::Archives, 0, peer::MOST_ARCHIVES)?;
             let granted = archives.iter().any(|(_, archive)| archive.grant.is_some());

@@ -1,29 +1,29 @@
 //! Asking archives what came while we were away: over connections of their own, which carry no envelopes of ours and
 //! share no key with those to peers (PROTOCOL 9), and which end when there is nothing more to ask.
 
+mod answers;
+mod list;
 mod padding;
 mod standing;
+mod submitting;
+mod ways;
 
 use super::common::Common;
-use super::gossip::{ASKS, any_address, close_all};
+use super::gossip::close_all;
 use super::subscribing::Subscribing;
 use super::{Arrival, Ask, Owner};
-use padding::padded;
-use standing::{Standing, is_settled};
+use list::NamedBy;
+use standing::Standing;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 use subrosa_net::gossip::{
-    Bytes, Capabilities, DialFailure, DialId, GossipConfig, GossipEndpoint, GossipEvent, PeerAddress,
-    PeerHandle, PeerId, RequestError,
+    Bytes, DialId, GossipEndpoint, GossipEvent, PeerAddress, PeerHandle, PeerId, RequestError,
 };
 use subrosa_proto::Result;
 use subrosa_proto::envelope::Envelope;
 use subrosa_proto::time::Timestamp;
-use subrosa_proto::whisper::archive::catch_up::{
-    ArchiveId, CatchUp, Ending, Input, Limits, Output, Range, Source, Summary,
-};
-use subrosa_proto::whisper::archive::{Grant, MAX_REPLY, Question, Reply, Submit};
-use subrosa_store::peer;
+use subrosa_proto::whisper::archive::catch_up::{ArchiveId, CatchUp, Input, Output};
+use subrosa_proto::whisper::archive::{Grant, Reply};
 use tokio::sync::mpsc;
 
 /// Questions of owners that are asked at once; others wait.
@@ -34,10 +34,6 @@ const IDLE: Duration = Duration::from_secs(20);
 const QUESTION: Duration = Duration::from_secs(30);
 /// What news wait for the task, a megabyte each at most; beyond, archives are slowed.
 const NEWS: usize = 8;
-/// Envelopes of ours that wait for archives beside the gossip, counted once for each archive; more wait for their turn.
-const SUBMISSIONS: usize = 256;
-/// An archive that gave so many that nobody else had, and none that is wrong, did not flood us: somebody else did.
-const FLOOD: u32 = 4_096;
 /// That an archive answered is noted so often at most.
 const NOTED: Duration = Duration::from_secs(3_600);
 
@@ -60,6 +56,7 @@ pub(super) enum Errand {
 
 struct Archive {
     address: PeerAddress,
+    by: NamedBy,
     grant: Option<Grant>,
     way: Way,
     /// What waits for the connection.
@@ -86,6 +83,8 @@ struct Running {
 
 pub(super) struct Asking {
     archives: BTreeMap<ArchiveId, Archive>,
+    /// Those of the host, in its order.
+    pub(super) named: Vec<PeerAddress>,
     names: HashMap<String, ArchiveId>,
     next_archive: u64,
     running: BTreeMap<Owner, Running>,
@@ -116,6 +115,7 @@ impl Asking {
         });
         let mut asking = Asking {
             archives: BTreeMap::new(),
+            named: Vec::new(),
             names: HashMap::new(),
             next_archive: 0,
             running: BTreeMap::new(),
@@ -131,55 +131,6 @@ impl Asking {
         };
         asking.load_archives(common)?;
         Ok((asking, receiver))
-    }
-
-    /// Reads which archives the host wants asked, from configuration and store. Whether there is a new one.
-    pub(super) fn load_archives(&mut self, common: &mut Common) -> Result<bool> {
-        // By their addresses written in one way, so that one that is in both counts once.
-        let mut wanted: BTreeMap<String, Option<Vec<u8>>> = BTreeMap::new();
-        for archive in &common.config().whisper.archives {
-            wanted.insert(archive.address.parse::<PeerAddress>()?.to_string(), archive.grant.clone());
-        }
-        let kept =
-            common.parts.store.read(|s| peer::list(s, peer::List::Archives, 0, peer::MOST_ARCHIVES))?;
-        for (_, archive) in kept {
-            let grant = wanted.entry(archive.address.clone()).or_default();
-            *grant = archive.grant.clone().or(grant.take());
-        }
-        let gone: Vec<ArchiveId> =
-            self.names.iter().filter(|(name, _)| !wanted.contains_key(*name)).map(|(_, id)| *id).collect();
-        for id in gone {
-            self.names.retain(|_, other| *other != id);
-            if let Some(mut archive) = self.archives.remove(&id) {
-                let waiting = std::mem::take(&mut archive.waiting);
-                archive.end();
-                self.no_reply(waiting.into_iter().map(|(errand, _)| errand), id);
-            }
-        }
-        let mut new = false;
-        for (name, grant) in wanted {
-            let address: PeerAddress = name.parse()?;
-            let grant = grant.map(Grant::new).transpose()?;
-            if let Some(known) = self.names.get(&name).and_then(|id| self.archives.get_mut(id)) {
-                known.grant = grant;
-                continue;
-            }
-            let id = ArchiveId(self.next_archive);
-            self.next_archive += 1;
-            self.names.insert(name, id);
-            new = true;
-            let archive = Archive {
-                address,
-                grant,
-                way: Way::None,
-                waiting: VecDeque::new(),
-                used: common.wall,
-                under_way: 0,
-                standing: Standing::default(),
-            };
-            self.archives.insert(id, archive);
-        }
-        Ok(new)
     }
 
     /// How many archives there are to ask.
@@ -206,38 +157,10 @@ impl Asking {
     /// Ends the questions of this owner.
     pub(super) fn forget(&mut self, owner: Owner) {
         for archive in self.archives.values_mut() {
-            archive.standing.lacking.remove(&owner);
+            archive.standing.forget(owner);
         }
         self.waiting.remove(&owner);
         self.running.remove(&owner);
-    }
-
-    fn start(&mut self, common: &mut Common, subscribing: &mut Subscribing) {
-        while self.running.len() < AT_ONCE {
-            // Round and round, so that those who ask often leave the others their turn.
-            let free = |owner: &&Owner| !self.running.contains_key(owner);
-            let after = self.waiting.keys().filter(free).find(|owner| Some(**owner) > self.turn);
-            let next = after.or_else(|| self.waiting.keys().find(free)).copied();
-            let Some((owner, ask)) = next.and_then(|owner| self.waiting.remove_entry(&owner)) else { return };
-            self.turn = Some(owner);
-            let wall = common.wall;
-            let (mut sources, mut left_out) = (Vec::new(), false);
-            for (id, archive) in &self.archives {
-                match archive.standing.is_out(wall) {
-                    true => left_out |= !archive.standing.is_lost(wall),
-                    false => sources.push(Source { id: *id, grant: archive.grant.clone(), mark: None }),
-                }
-            }
-            let topics = (!ask.topics.is_empty()).then(|| padded(owner, &ask.topics, &common.parts.identity));
-            let range = Range { from: seconds(ask.from), to: seconds(ask.to), topics };
-            // Archives that serve a network with less work are believed as its peers are.
-            let usual = Limits::default();
-            let limits = Limits { floor: usual.floor.min(common.config().whisper.least_pow), ..usual };
-            let machine = CatchUp::new(limits, range, sources, wall);
-            self.lives += 1;
-            self.running.insert(owner, Running { ask, life: self.lives, left_out, machine });
-            self.drive(owner, Input::Tick, common, subscribing);
-        }
     }
 
     fn drive(&mut self, owner: Owner, input: Input<'_>, common: &mut Common, subscribing: &mut Subscribing) {
@@ -264,85 +187,6 @@ impl Asking {
         self.outputs = outputs;
     }
 
-    fn done(&mut self, owner: Owner, summary: &Summary, common: &mut Common, subscribing: &mut Subscribing) {
-        let Some(Running { ask, left_out, .. }) = self.running.remove(&owner) else { return };
-        let (wall, now) = (common.wall, common.now);
-        // One that lies or hides something must not make the others' answers look complete before they are there. One
-        // that lies all the time, or is gone for days, does not count.
-        let (mut answered, mut complete) = (false, !left_out);
-        for tale in &summary.archives {
-            log::debug!("archive {:?}: {:?}, {} envelopes", tale.archive, tale.ending, tale.envelopes);
-            let Some(archive) = self.archives.get_mut(&tale.archive) else { continue };
-            match tale.ending {
-                Ending::Complete => {
-                    answered = true;
-                    archive.standing.lacking.remove(&owner);
-                }
-                Ending::Short(since) if is_settled(since, now) => {
-                    answered = true;
-                    archive.standing.lacking.remove(&owner);
-                }
-                // One that says so all the time may lie.
-                Ending::Short(_) => complete &= archive.standing.lacks(owner, wall),
-                Ending::Flooded if tale.wrong == 0 && tale.first >= FLOOD => {
-                    complete &= archive.standing.lacks(owner, wall);
-                }
-                Ending::Unreachable => complete &= archive.standing.is_lost(wall),
-                // Also one that answers each question, but late, has held up everybody.
-                Ending::OutOfTime | Ending::Refused(_) | Ending::Lied | Ending::Flooded => {
-                    archive.standing.failed(wall);
-                    complete &= archive.standing.is_lost(wall);
-                    continue;
-                }
-            }
-            if tale.failures == 0 {
-                archive.standing.answered();
-                let noted = archive.standing.noted.is_some_and(|at| wall.distance(at) < NOTED);
-                if !noted {
-                    archive.standing.noted = Some(wall);
-                    common.note_good(peer::List::Archives, archive.address.to_string());
-                }
-            }
-        }
-        let complete = answered && complete;
-        match owner {
-            Owner::Subscription(id) => subscribing.caught_up(id, ask.to, complete, common),
-            _ => {
-                common.parts.whisper.wanted().open.remove(&(owner, ask.tag));
-                common.tell(Arrival::CaughtUp { owner, tag: ask.tag, complete });
-            }
-        }
-    }
-
-    /// The archives that take envelopes of ours.
-    fn granting(&self, now: Timestamp) -> impl Iterator<Item = (ArchiveId, Option<Grant>)> {
-        let granting = self.archives.iter().filter(move |(_, archive)| !archive.standing.is_out(now));
-        granting
-            .filter(|(_, archive)| archive.grant.is_some())
-            .map(|(id, archive)| (*id, archive.grant.clone()))
-    }
-
-    /// How many envelopes [`Asking::submit`] would take.
-    pub(super) fn room_to_submit(&self, now: Timestamp) -> usize {
-        match self.granting(now).next() {
-            Some(_) => SUBMISSIONS.saturating_sub(self.submitting.len()),
-            None => 0,
-        }
-    }
-
-    /// Gives an envelope of ours to the archives that have given us a grant. If one takes it, its row comes out in
-    /// `taken`; otherwise it is up to the caller to try again.
-    pub(super) fn submit(&mut self, row: i64, envelope: &Envelope, common: &mut Common) {
-        let granting: Vec<(ArchiveId, Option<Grant>)> = self.granting(common.wall).collect();
-        for (id, grant) in granting {
-            if self.submitting.len() >= SUBMISSIONS || !self.submitting.insert((row, id)) {
-                continue;
-            }
-            let question = Question::Submit(Submit { envelope: envelope.raw().clone(), grant }).encode();
-            self.errand(Errand::Submit(row), id, question, common);
-        }
-    }
-
     /// Puts a question to an archive, dialling it if need be. Ends in [`News::Reply`].
     fn errand(&mut self, errand: Errand, id: ArchiveId, question: Vec<u8>, common: &mut Common) {
         // Sockets that the system took away.
@@ -356,9 +200,10 @@ impl Asking {
         archive.used = common.wall;
         archive.waiting.push_back((errand, question));
         if matches!(archive.way, Way::None) {
-            match self.endpoints.first() {
-                Some(endpoint) => archive.way = Way::Dialling(endpoint.dial(archive.address.clone()), 0),
-                None => return self.fail(id),
+            let dial = self.dial(0, id);
+            match (dial, self.archives.get_mut(&id)) {
+                (Some(dial), Some(archive)) => archive.way = Way::Dialling(dial, 0),
+                _ => return self.fail(id),
             }
         }
         self.send(id);
@@ -388,21 +233,6 @@ impl Asking {
                 let _ = news.send(News::Reply { errand, archive, reply }).await;
             }
         });
-    }
-
-    fn bind(&mut self) {
-        let settings = GossipConfig {
-            capabilities: Capabilities(ASKS),
-            longest_answer: MAX_REPLY + 1_024,
-            inbound: 0,
-            ..GossipConfig::default()
-        };
-        for addr in any_address() {
-            match GossipEndpoint::bind(settings.clone(), addr, self.events.clone()) {
-                Ok(endpoint) => self.endpoints.push(endpoint),
-                Err(error) => log::debug!("no socket for questions to archives on {addr}: {error}"),
-            }
-        }
     }
 
     /// The questions that wait for this archive will get no reply.
@@ -449,55 +279,6 @@ impl Asking {
                 }
                 self.send(id);
             }
-        }
-    }
-
-    fn event(&mut self, event: GossipEvent, common: &mut Common) {
-        match event {
-            GossipEvent::Up(up) => {
-                let dial = up.dial;
-                let found = self
-                    .archives
-                    .iter_mut()
-                    .find(|(_, archive)| matches!(archive.way, Way::Dialling(id, _) if Some(id) == dial));
-                let Some((id, archive)) = found else {
-                    // Nobody dials us here.
-                    up.peer.close();
-                    return;
-                };
-                let id = *id;
-                archive.way = Way::Up(up.peer);
-                self.send(id);
-            }
-            GossipEvent::DialFailed { dial, why } => {
-                let found = self.archives.iter_mut().find_map(|(id, archive)| match archive.way {
-                    Way::Dialling(of, at) if of == dial => Some((*id, at, archive)),
-                    _ => None,
-                });
-                let Some((id, at, archive)) = found else { return };
-                log::debug!("archive {}: {why:?}", archive.address);
-                // Perhaps the name has an address of the other family.
-                match self.endpoints.get(at + 1).filter(|_| why == DialFailure::Address) {
-                    Some(endpoint) => {
-                        archive.way = Way::Dialling(endpoint.dial(archive.address.clone()), at + 1);
-                    }
-                    None => {
-                        archive.standing.failed(common.wall);
-                        self.fail(id);
-                    }
-                }
-            }
-            GossipEvent::Down { peer, .. } => {
-                let found = self.archives.iter_mut().find(|(_, archive)| archive.is_up(peer));
-                if let Some(id) = found.map(|(id, _)| *id) {
-                    self.fail(id);
-                }
-            }
-            // An archive may gossip to whoever connects; we do not listen here.
-            GossipEvent::Packet { .. }
-            | GossipEvent::Request { .. }
-            | GossipEvent::Writable(_)
-            | GossipEvent::Fault(_) => {}
         }
     }
 

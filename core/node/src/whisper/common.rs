@@ -1,11 +1,13 @@
 //! What everything in the task has in common: what it is made of, the clocks, and the way to the engine.
 
+use super::named::of_friends;
 use super::{Arrival, Whisper};
 use crate::config::Config;
 use crate::queue::EventQueue;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+use subrosa_net::gossip::PeerAddress;
 use subrosa_proto::clock::{ClockOffset, ClockWatch};
 use subrosa_proto::entropy::OsEntropy;
 use subrosa_proto::identity::Identity;
@@ -63,6 +65,16 @@ impl Common {
 
     pub(super) fn config(&self) -> &Config {
         &self.parts.config
+    }
+
+    /// The peers or archives that friends name, for us to use.
+    pub(super) fn of_friends(&self, list: peer::List) -> Vec<PeerAddress> {
+        // A node that is off the network dials nobody for their sake.
+        if self.config().bind.is_empty() {
+            return Vec::new();
+        }
+        let named = of_friends(&self.parts.whisper.of_friends(), list);
+        named.into_iter().map(|(address, _)| address).collect()
     }
 
     /// Queues something for the engine.

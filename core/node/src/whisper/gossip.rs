@@ -1,5 +1,9 @@
 //! The gossip node of this machine: its sockets, its peers, and the machine that decides what is said to them.
 
+mod clients;
+mod clocks;
+mod wanted;
+
 use super::common::Common;
 use crate::event::{EventKind, FullWhat};
 use std::collections::hash_map::DefaultHasher;
@@ -10,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use subrosa_net::gossip::peer_set::{self, PeerSet, PeerSetConfig};
 use subrosa_net::gossip::{
-    Bytes, Capabilities, DialFailure, DialId, GossipConfig, GossipEndpoint, GossipEvent, NodeKey,
-    PeerAddress, PeerHandle, PeerId, SendError, Up,
+    Bytes, Capabilities, DialId, GossipConfig, GossipEndpoint, GossipEvent, NodeKey, PeerAddress, PeerHandle,
+    PeerId, SendError, Up,
 };
 use subrosa_proto::clock::Witness;
 use subrosa_proto::crypto::Secret32;
@@ -24,7 +28,7 @@ use subrosa_proto::whisper::node::{
     self as machine, Config as MachineConfig, Delivery, Flavour, Input, NotTaken, Output, Role,
 };
 use subrosa_proto::{Error, Result};
-use subrosa_store::{Secret, peer, role_key};
+use subrosa_store::{Secret, role_key};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -32,20 +36,8 @@ use tokio::task::JoinSet;
 pub(super) const ARCHIVE: u64 = 1;
 /// [`Capabilities`]: only asks an archive; says and wants no envelopes on this connection.
 pub(super) const ASKS: u64 = 2;
-/// Addresses read from the store in one step.
-const PAGE: usize = 256;
 /// Sockets that were lost are bound again so often at most.
 const REBIND: Duration = Duration::from_secs(2);
-/// A client that asks an archive nothing for so long makes room for others.
-const SILENT: Duration = Duration::from_secs(60);
-/// A client that goes on asking though it is told to wait is let go after so many refusals.
-const REFUSALS: u32 = 64;
-/// In this time.
-const REFUSED_IN: Duration = Duration::from_secs(60);
-/// That an address is good is noted so often at most.
-const NOTED: Duration = Duration::from_secs(3_600);
-/// A clock that differs by more is an event (PROTOCOL 8).
-const CLOCK_EVENT: i64 = 60_000;
 
 /// What became of an own envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,8 +59,12 @@ pub(super) struct Gossip {
     settings: GossipConfig,
     events: mpsc::Sender<GossipEvent>,
     peers: HashMap<PeerId, Connected>,
-    /// Peers that the host named.
+    /// Peers that the host named, and in its order.
     fixed: BTreeSet<PeerAddress>,
+    pub(super) named: Vec<PeerAddress>,
+    /// Peers that friends named, and when they were last learned.
+    of_friends: BTreeSet<PeerAddress>,
+    learned: Timestamp,
     /// Dials under way: whom, and the endpoint that was tried last.
     dials: HashMap<DialId, (PeerAddress, usize, DialId)>,
     rebound: Timestamp,
@@ -132,6 +128,9 @@ impl Gossip {
             events,
             peers: HashMap::new(),
             fixed: BTreeSet::new(),
+            named: Vec::new(),
+            of_friends: BTreeSet::new(),
+            learned: common.wall,
             dials: HashMap::new(),
             rebound: common.wall,
             archive,
@@ -179,38 +178,6 @@ impl Gossip {
         common.parts.whisper.set_ports(local, nodes);
         if let Some(error) = failure {
             log::info!("one of the addresses of the node port cannot be bound: {error}");
-        }
-        Ok(())
-    }
-
-    /// Reads whom the host wants as peers, from configuration and store.
-    pub(super) fn load_peers(&mut self, common: &mut Common) -> Result<()> {
-        let mut wanted: Vec<PeerAddress> = Vec::new();
-        for text in &common.config().whisper.peers {
-            wanted.push(text.parse()?);
-        }
-        let mut after = 0;
-        loop {
-            let page = common.parts.store.read(|s| peer::list(s, peer::List::Nodes, after, PAGE))?;
-            let last = page.len() < PAGE;
-            for (row, known) in page {
-                after = row;
-                match known.address.parse() {
-                    Ok(address) if known.fixed => wanted.push(address),
-                    Ok(address) => self.decide(peer_set::Input::Learn(address), common),
-                    Err(error) => log::warn!("an address of a peer in the store cannot be read: {error}"),
-                }
-            }
-            if last {
-                break;
-            }
-        }
-        let before = std::mem::replace(&mut self.fixed, wanted.iter().cloned().collect());
-        for gone in before.into_iter().filter(|address| !wanted.contains(address)) {
-            self.decide(peer_set::Input::RemoveStatic(gone), common);
-        }
-        for address in wanted {
-            self.decide(peer_set::Input::AddStatic(address), common);
         }
         Ok(())
     }
@@ -279,8 +246,10 @@ impl Gossip {
         }
         let (node_id, remote) = (up.node, up.remote.ip());
         self.decide(peer_set::Input::Up { peer, node: node_id, remote, dial }, common);
-        // Of those who come by themselves as many as somebody likes may be one liar; whom we dial we chose.
-        if let Some(theirs) = up.clock.filter(|_| !up.inbound) {
+        // Of those who come by themselves, or whom a friend names, as many as somebody likes may be one liar; whom the
+        // host named it chose.
+        let chosen = !up.inbound && up.address.as_ref().is_some_and(|address| self.fixed.contains(address));
+        if let Some(theirs) = up.clock.filter(|_| chosen) {
             let wall = common.config().clock.wall();
             if common.clock.told(Witness::Peer(peer.0), theirs, wall) {
                 self.clock_moved(common);
@@ -291,74 +260,6 @@ impl Gossip {
         self.handle(input, common);
     }
 
-    /// A friend's clock is so many milliseconds ahead of our wall clock.
-    pub(super) fn friend_clock(&mut self, row: i64, ahead: i64, common: &mut Common) {
-        if common.clock.ahead(Witness::Friend(row), ahead) {
-            self.clock_moved(common);
-        }
-        let by = Duration::from_millis(ahead.unsigned_abs());
-        common.is_told(if ahead >= 0 { common.wall.after(by) } else { common.wall.before(by) });
-    }
-
-    /// Whoever is no friend any more does not move our clock.
-    pub(super) fn friend_gone(&mut self, row: i64, common: &mut Common) {
-        if common.clock.forget(Witness::Friend(row)) {
-            self.clock_moved(common);
-        }
-    }
-
-    /// Whether one more connection that only asks has a place: the one that was silent for longest may make room.
-    fn makes_room_for_client(&self, now: Timestamp) -> bool {
-        let clients = || self.peers.values().filter(|peer| !peer.gossips);
-        if clients().count() < self.settings.inbound / 2 {
-            return true;
-        }
-        let silent = clients().filter(|peer| now.distance(peer.asked) > SILENT).min_by_key(|peer| peer.asked);
-        silent.inspect(|peer| peer.handle.close()).is_some()
-    }
-
-    /// A peer that was dialled is there: the host sees so in its list.
-    fn note_good(&mut self, address: &PeerAddress, common: &mut Common) {
-        let now = common.now;
-        if !self.fixed.contains(address)
-            || self.noted.get(address).is_some_and(|at| now.distance(*at) < NOTED)
-        {
-            return;
-        }
-        self.noted.retain(|address, _| self.fixed.contains(address));
-        self.noted.insert(address.clone(), now);
-        common.note_good(peer::List::Nodes, address.to_string());
-    }
-
-    /// Our wall clock was set: what others said about it before says nothing now.
-    pub(super) fn clock_jumped(&mut self, common: &mut Common) {
-        common.clock.clear();
-        self.clock_moved(common);
-    }
-
-    pub(super) fn clock_moved(&mut self, common: &mut Common) {
-        let (before, offset) = (common.parts.whisper.clock_offset(), common.clock.offset());
-        if offset.abs() > CLOCK_EVENT && before.abs() <= CLOCK_EVENT {
-            // Ours less theirs, as with friends.
-            common.parts.events.push(EventKind::Clock { offset: -offset });
-        }
-        self.handle(Input::ClockOffset(offset), common);
-        common.parts.whisper.set_clock_offset(offset);
-        common.tell(super::Arrival::Clock);
-    }
-
-    fn dial_failed(&mut self, dial: DialId, why: DialFailure, common: &mut Common) {
-        let Some((address, at, first)) = self.dials.remove(&dial) else { return };
-        // Perhaps the name has an address of the other family.
-        if let (DialFailure::Address, Some(endpoint)) = (why, self.endpoints.get(at + 1)) {
-            let next = endpoint.dial(address.clone());
-            self.dials.insert(next, (address, at + 1, first));
-            return;
-        }
-        log::debug!("peer {address}: {why:?}");
-        self.decide(peer_set::Input::DialFailed { dial: first, why }, common);
-    }
-
     fn decide(&mut self, input: peer_set::Input, common: &mut Common) {
         let now = common.config().clock.wall();
         let mut decisions = std::mem::take(&mut self.decisions);
@@ -366,8 +267,7 @@ impl Gossip {
         for decision in decisions.drain(..) {
             match decision {
                 peer_set::Output::Dial(address) => {
-                    let Some(endpoint) = self.endpoints.first() else { continue };
-                    let dial = endpoint.dial(address.clone());
+                    let Some(dial) = self.dial(0, &address) else { continue };
                     self.dials.insert(dial, (address.clone(), 0, dial));
                     self.decide(peer_set::Input::Dialling { address, dial }, common);
                 }
@@ -457,11 +357,6 @@ impl Gossip {
         self.machine.has_room(envelope.raw().len())
     }
 
-    /// Whether the host named any peer.
-    pub(super) fn has_peers(&self) -> bool {
-        !self.fixed.is_empty()
-    }
-
     /// Peers that exchange envelopes with us.
     pub(super) fn ready(&self) -> usize {
         self.peers.values().filter(|p| p.ready).count()
@@ -472,27 +367,6 @@ impl Gossip {
         self.machine.holds(&hash)
     }
 
-    /// A peer asks something: a number for where it comes from.
-    pub(super) fn client(&mut self, peer: PeerId, now: Timestamp) -> u64 {
-        self.peers.get_mut(&peer).map_or(0, |connected| {
-            connected.asked = now;
-            origin(connected.handle.remote().ip())
-        })
-    }
-
-    /// A client's question was refused since it asks too much. Whoever does not wait then is let go.
-    pub(super) fn refused(&mut self, peer: PeerId, now: Timestamp) {
-        let Some(connected) = self.peers.get_mut(&peer) else { return };
-        let (since, count) = &mut connected.refused;
-        if now.distance(*since) > REFUSED_IN {
-            (*since, *count) = (now, 0);
-        }
-        *count += 1;
-        if *count >= REFUSALS {
-            connected.handle.close();
-        }
-    }
-
     pub(super) fn tick(&mut self, common: &mut Common) {
         let wall = common.config().clock.wall();
         if self.machine.deadline().is_some_and(|at| at <= wall) {
@@ -501,6 +375,7 @@ impl Gossip {
         if self.set.deadline().is_some_and(|at| at <= wall) {
             self.decide(peer_set::Input::Tick, common);
         }
+        self.learn_again_if_due(common);
         let lost = self.endpoints.iter().any(|endpoint| !endpoint.is_up());
         if lost && wall.distance(self.rebound) > REBIND {
             self.rebound = wall;
@@ -511,7 +386,7 @@ impl Gossip {
     }
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        [self.machine.deadline(), self.set.deadline()].into_iter().flatten().min()
+        [self.machine.deadline(), self.set.deadline(), self.learns_again()].into_iter().flatten().min()
     }
 
     pub(super) async fn close(self) {

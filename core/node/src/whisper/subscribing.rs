@@ -4,7 +4,7 @@
 use super::asking::Asking;
 use super::common::Common;
 use super::opening::{Candidate, Missed, Opened, Opener, Opening, Trial};
-use super::{Ask, Owner};
+use super::{Answered, Ask, Owner};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,6 +48,8 @@ struct Active {
     full: bool,
     /// Something could not be kept since archives were last asked: what they said to be complete is not.
     missed: Arc<AtomicBool>,
+    /// What archives of friends gave before is asked for again: not all of it was kept.
+    anew: bool,
 }
 
 pub(super) struct Subscribing {
@@ -93,6 +95,7 @@ impl Subscribing {
                         retry: RETRY,
                         full: false,
                         missed: Arc::default(),
+                        anew: true,
                     };
                     self.active.insert(row.id, active);
                 }
@@ -153,6 +156,7 @@ impl Subscribing {
                 let Some(active) = self.active.get_mut(&id) else { return };
                 active.complete = active.complete.map(|complete| complete.min(sent));
                 active.full |= why == Missed::Full;
+                active.anew = true;
                 if active.full {
                     // What more they give would find no room either.
                     asking.forget(Owner::Subscription(id));
@@ -206,15 +210,18 @@ impl Subscribing {
             let complete = active.complete.filter(|at| *at <= common.now.after(AHEAD));
             let from = complete.map_or(since, |at| at.before(OVERLAP)).max(since);
             let topics = active.topics.iter().copied().collect();
-            asking.ask(owner, Ask { tag: 0, topics, from, to: common.now });
+            asking.ask(owner, Ask { tag: 0, topics, from, to: common.now, anew: active.anew });
+            active.anew = false;
         }
     }
 
     /// Archives have given what they have up to `to`.
-    pub(super) fn caught_up(&mut self, id: SubscriptionId, to: Timestamp, complete: bool, common: &Common) {
+    pub(super) fn caught_up(&mut self, id: SubscriptionId, to: Timestamp, answer: Answered, common: &Common) {
         match self.active.get(&id) {
             // Behind every envelope that still waits to be opened.
-            Some(active) if complete => self.opening.mark(id, to, Arc::clone(&active.missed)),
+            Some(active) if answer == Answered::Fully => {
+                self.opening.mark(id, to, Arc::clone(&active.missed))
+            }
             _ => self.again(id, common.wall),
         }
     }

@@ -5,9 +5,10 @@ use super::common::Common;
 pub(crate) use super::common::Parts;
 use super::gossip::Gossip;
 use super::keeping::Keeping;
+use super::named::OfHost;
 use super::outgoing::Outgoing;
 use super::subscribing::Subscribing;
-use super::{Arrival, Owner, Wanted, Whisper};
+use super::{Answered, Arrival, Owner, Wanted, Whisper};
 use crate::event::EventKind;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -49,7 +50,13 @@ pub(crate) async fn run(parts: Parts) {
         }
         match ended {
             Ok(Ok(End::Stopped)) => return,
-            Ok(Ok(End::Resting)) => continue,
+            Ok(Ok(End::Resting)) => {
+                // Friends hear that nobody is left; what the task had to say ended with it.
+                tokio::select! {
+                    _ = parts.arrivals.send(Arrival::Named) => continue,
+                    () = stopped(&parts.whisper) => return,
+                }
+            }
             Ok(Err(error)) => {
                 let text = format!("whisper cannot start, and is tried again: {error}");
                 parts.events.push(EventKind::Fault { text });
@@ -121,6 +128,7 @@ async fn live(parts: Parts) -> Result<End> {
     let mut task = Task { common, gossip, outgoing, asking, keeping, subscribing, edition, listeners };
     task.outgoing.put_back(&mut task.common, &mut task.gossip)?;
     whisper.change(|wanted| wanted.subscriptions = true);
+    task.show_named();
     task.wanted()?;
     loop {
         task.read_clock();
@@ -222,6 +230,7 @@ impl Task {
                 self.subscribing.hurry();
                 self.outgoing.submit_soon(self.common.wall);
             }
+            self.show_named();
         }
         if subscriptions {
             self.subscribing.load(&mut self.common, &mut self.asking)?;
@@ -251,13 +260,21 @@ impl Task {
             });
         }
         for (owner, tag) in lost {
-            self.common.tell(Arrival::CaughtUp { owner, tag, complete: false });
+            self.common.tell(Arrival::CaughtUp { owner, tag, answer: Answered::Partly });
         }
         if look {
             self.outgoing.look(&mut self.common, &mut self.gossip);
         }
         self.follow();
         Ok(())
+    }
+
+    /// Shows whom the host named, for friends to be told.
+    fn show_named(&mut self) {
+        let (peers, archives) = (self.gossip.named.clone(), self.asking.named.clone());
+        if self.common.parts.whisper.set_of_host(OfHost { peers, archives }) {
+            self.common.tell(Arrival::Named);
+        }
     }
 
     /// Tells the gossip node what is listened to, if that has changed.

@@ -81,7 +81,7 @@ fn an_archive_that_is_added_is_asked_at_once_and_forgotten_when_it_is_removed() 
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Bad {
+pub enum Bad {
     /// Says that there is nothing, and that this is everything.
     Empty,
     /// Never answers.
@@ -91,7 +91,7 @@ enum Bad {
 }
 
 /// An archive that is no good, on a thread of its own; how often it was asked.
-fn bad(how: Bad) -> (SocketAddr, std::sync::mpsc::Receiver<()>) {
+pub fn bad(how: Bad) -> (SocketAddr, std::sync::mpsc::Receiver<()>) {
     let (told, address) = std::sync::mpsc::channel();
     let (asked, questions) = std::sync::mpsc::channel();
     std::thread::spawn(move || {

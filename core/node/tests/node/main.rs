@@ -14,6 +14,7 @@ mod dark_faults;
 mod dark_requests;
 mod faults;
 mod friends;
+mod from_friends;
 mod host;
 mod invites;
 mod lifecycle;

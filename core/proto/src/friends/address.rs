@@ -117,7 +117,7 @@ pub fn reachable(address: SocketAddr, networks: &[Network]) -> bool {
 
 /// Addresses that mean something only within one network: loopback, private, shared (RFC 6598), link-local, unique
 /// local.
-fn is_local(ip: IpAddr) -> bool {
+pub fn is_local(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
             let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;

@@ -289,7 +289,7 @@ impl Conversation {
             // Ids are named in copies, where watermarks say too little.
             Frame::Kept(_) => {}
             // These are the owner's business; it looks at them before it hands frames in here.
-            Frame::Addresses(_) | Frame::Keys(_) => {}
+            Frame::Addresses(_) | Frame::Keys(_) | Frame::Neighbours(_) => {}
         }
         if self.out.misbehaved() {
             out.push(Output::Close(link, "the friend reports more conflicts than there can be"));

@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::friends::message::{Epoch, Lane, Message, MessageId, Position, Refusal};
+use crate::friends::neighbours::{MAX_ARCHIVES, MAX_PEERS, Neighbours, is_plain};
 use crate::friends::onetime::KeyNews;
 use crate::identity::PersonId;
 use crate::time::Timestamp;
@@ -55,6 +56,8 @@ pub enum Frame {
     Kept(Vec<MessageId>),
     /// Keys for envelope copies. Whoever does not know of them does without copies.
     Keys(KeyNews),
+    /// Nodes and archives that the speaker uses. Whoever does not know of them does without.
+    Neighbours(Neighbours),
 }
 
 /// What was committed, lane by lane. Cumulative: a later receipt says all that an earlier one said.
@@ -196,6 +199,19 @@ struct AddressesRecord {
 
 #[derive(Encode, Decode)]
 #[cbor(map)]
+struct NeighboursRecord {
+    #[n(0)]
+    counter: u64,
+    #[n(1)]
+    expires: Timestamp,
+    #[n(2)]
+    peers: Vec<String>,
+    #[n(3)]
+    archives: Vec<String>,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
 struct KeptRecord {
     #[n(0)]
     ids: Vec<ByteArray<16>>,
@@ -217,6 +233,7 @@ records! {
     FullRecord, "full", &[0];
     AddressesRecord, "addresses", &[0, 1, 2, 3];
     KeptRecord, "kept", &[0];
+    NeighboursRecord, "neighbours", &[0, 1, 2, 3];
 }
 
 const MESSAGE: u8 = 0;
@@ -229,6 +246,7 @@ const FULL: u8 = 6;
 const ADDRESSES: u8 = 7;
 const KEPT: u8 = 9;
 const KEYS: u8 = 64;
+const NEIGHBOURS: u8 = 65;
 
 impl Frame {
     /// The bytes of the frame.
@@ -278,6 +296,11 @@ impl Frame {
             }
             Frame::Kept(ids) => tagged(KEPT, &KeptRecord { ids: ids.iter().map(|id| id.0.into()).collect() }),
             Frame::Keys(news) => [&[KEYS], news.encode().as_slice()].concat(),
+            Frame::Neighbours(n) => {
+                let (peers, archives) = (n.peers.clone(), n.archives.clone());
+                let record = NeighboursRecord { counter: n.counter, expires: n.expires, peers, archives };
+                tagged(NEIGHBOURS, &record)
+            }
         }
     }
 
@@ -304,6 +327,7 @@ impl Frame {
             ADDRESSES => read_addresses(&wire::decode(rest)?)?,
             KEPT => read_kept(&wire::decode(rest)?)?,
             KEYS => Frame::Keys(KeyNews::decode(rest)?),
+            NEIGHBOURS => read_neighbours(wire::decode(rest)?)?,
             unknown if u64::from(unknown) < wire::CRITICAL => {
                 return Err(Error::damaged(format!(
                     "frame kind {unknown} must be understood and is not known to this version"
@@ -381,6 +405,18 @@ fn read_kept(r: &KeptRecord) -> Result<Frame> {
         return Err(Error::damaged(format!("a receipt of {} ids", r.ids.len())));
     }
     Ok(Frame::Kept(r.ids.iter().map(|id| MessageId(**id)).collect()))
+}
+
+fn read_neighbours(r: NeighboursRecord) -> Result<Frame> {
+    let read = |list: Vec<String>, most: usize| -> Result<Vec<String>> {
+        let list: Vec<String> = list.into_iter().take(most).collect();
+        match list.iter().all(|text| is_plain(text)) {
+            true => Ok(list),
+            false => Err(Error::damaged("a list of nodes with something that is no address")),
+        }
+    };
+    let (peers, archives) = (read(r.peers, MAX_PEERS)?, read(r.archives, MAX_ARCHIVES)?);
+    Ok(Frame::Neighbours(Neighbours { counter: r.counter, expires: r.expires, peers, archives }))
 }
 
 fn read_addresses(r: &AddressesRecord) -> Result<Frame> {

@@ -49,7 +49,7 @@ fn ask(
     let from = (START / 1_000) as u32 - 60;
     let range = Range { from, to: from + 3_600, topics: client.topics.clone() };
     let ids = archives.iter().map(|(id, _)| *id).chain([KEEPS_BACK, STALLS]);
-    let sources = ids.map(|id| Source { id: ArchiveId(id), grant: None, mark: None }).collect();
+    let sources = ids.map(|id| Source::new(ArchiveId(id), None)).collect();
     let mut desk = Desk::new(DeskLimits { page: 4_096, ..DeskLimits::default() }, Vec::new(), now);
     let mut machine = CatchUp::new(Limits::default(), range, sources, now);
     let (mut got, mut out) = (BTreeSet::new(), Vec::new());

@@ -26,6 +26,8 @@ pub(super) struct Entry {
     pub(super) met: bool,
     /// It is our own address.
     pub(super) ours: bool,
+    /// Nobody names it any more, and a dial is under way.
+    pub(super) unwanted: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,7 @@ impl Entry {
             node: address.node(),
             met: false,
             ours: false,
+            unwanted: false,
         }
     }
 

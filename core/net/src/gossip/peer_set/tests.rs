@@ -264,6 +264,38 @@ fn a_clock_that_jumps_back_does_not_stop_dials() {
     assert_eq!(w.dials().len(), 1);
 }
 
+#[test]
+fn what_nobody_names_any_more_is_closed_and_not_dialled_again() {
+    let mut w = world(config());
+    for n in 1..=3 {
+        w.tell(Input::Learn(at(n)));
+    }
+    let dials = w.dials();
+    let number = |address: &PeerAddress| (1..=3).find(|n| at(*n) == *address).unwrap();
+    let (first, second) = (number(&dials[0].0), number(&dials[1].0));
+    let peer = w.up(first, Some(dials[0].1));
+    w.out.clear();
+    for n in 1..=3 {
+        w.tell(Input::Unlearn(at(n)));
+    }
+    assert_eq!(w.out, [Output::Close(peer)], "the one that is up ends");
+    w.out.clear();
+    // What comes of the dial that was under way is not wanted.
+    let late = w.up(second, Some(dials[1].1));
+    assert_eq!(w.out, [Output::Close(late)]);
+    w.out.clear();
+    for peer in [peer, late] {
+        w.tell(Input::Down { peer, why: DownReason::Closed });
+    }
+    w.now = w.now.after(Duration::from_secs(3_600));
+    w.tell(Input::Tick);
+    assert!(w.out.is_empty() && w.set.known().count() == 0 && w.set.deadline().is_none());
+    // The host's own are nobody else's to take back.
+    w.tell(Input::AddStatic(at(1)));
+    w.tell(Input::Unlearn(at(1)));
+    assert_eq!(w.dials().len(), 1);
+}
+
 proptest! {
     #[test]
     fn whatever_happens_the_bounds_hold(steps in proptest::collection::vec((0u8..11, 0u8..12, any::<u16>()), 0..200)) {

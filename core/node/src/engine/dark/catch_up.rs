@@ -2,7 +2,7 @@
 //! complete answer and one more on each side, for requests to us and answers to ours the days that such envelopes live.
 
 use super::super::Engine;
-use crate::whisper::{Ask, Owner};
+use crate::whisper::{Answered, Ask, Owner};
 use std::time::Duration;
 use subrosa_proto::Result;
 use subrosa_proto::envelope::Topic;
@@ -39,6 +39,10 @@ pub(super) struct Catching {
     due: Timestamp,
     /// Answers in a row that were not complete.
     lacking: u32,
+    /// The conversation's life in which archives of friends gave all that was asked: of any other it may be lost.
+    given: Option<u64>,
+    /// They gave what the conversation wants asked again.
+    given_again: bool,
 }
 
 struct Asked {
@@ -123,6 +127,7 @@ impl Engine {
         if let Some(friend) = self.friends.get_mut(&row) {
             let again = &mut friend.pair.catching.again;
             *again = Some(again.map_or(since, |at| at.min(since)));
+            friend.pair.catching.given_again = false;
             friend.pair.catching.soon();
             self.dark.next = Timestamp::ZERO;
         }
@@ -176,8 +181,9 @@ impl Engine {
         };
         let Some(catching) = self.catching(owner) else { return };
         catching.asked = Some(Asked { tag, at, wall: now, life, again: catching.again.is_some() });
+        let anew = catching.given != Some(life) || catching.again.is_some() && !catching.given_again;
         // What is stamped later than now is within the day that the next question goes back.
-        self.whisper.catch_up(owner, Ask { tag, topics, from, to: at.after(AHEAD) });
+        self.whisper.catch_up(owner, Ask { tag, topics, from, to: at.after(AHEAD), anew });
     }
 
     /// The friend's topics of every day that may have something new, and when the first of them began.
@@ -197,18 +203,21 @@ impl Engine {
     }
 
     /// Archives gave all they have, or cannot be reached.
-    pub(super) fn caught_up(&mut self, owner: Owner, tag: u64, complete: bool) {
+    pub(super) fn caught_up(&mut self, owner: Owner, tag: u64, answer: Answered) {
         let now = self.now();
-        let calm = complete && self.dark.reach.0 > 0;
+        let (complete, given) = (answer == Answered::Fully, answer != Answered::Partly);
+        let calm = given && self.dark.reach.0 > 0;
         let Some(catching) = self.catching(owner) else { return };
         let Some(asked) = catching.asked.take_if(|asked| asked.tag == tag) else { return };
         let wanted_more = catching.again.is_some() && !asked.again;
-        catching.lacking = if complete { 0 } else { catching.lacking.saturating_add(1) };
+        catching.lacking = if given { 0 } else { catching.lacking.saturating_add(1) };
+        if given {
+            catching.given = Some(asked.life);
+            catching.given_again |= asked.again;
+        }
         let wait = match owner {
             // Anybody may fill our contact topic, so that no answer is ever complete: that must not keep us busy.
-            Owner::Contact if !complete => {
-                (EAGER * 2_u32.saturating_pow(catching.lacking.min(8) - 1)).min(CALM)
-            }
+            Owner::Contact if !given => (EAGER * 2_u32.saturating_pow(catching.lacking.min(8) - 1)).min(CALM),
             _ if calm => CALM,
             _ => EAGER,
         };

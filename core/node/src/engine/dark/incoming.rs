@@ -53,10 +53,11 @@ impl Engine {
 
     fn copy_opened(&mut self, row: i64, copy: Copy, key: u64, sent: Timestamp) {
         let mut frames = Vec::with_capacity(copy.frames.len());
-        let mut records = Vec::new();
+        let (mut records, mut words) = (Vec::new(), Vec::new());
         for frame in &copy.frames {
             match Frame::decode(frame) {
                 Ok(Some(Frame::Addresses(record))) => records.push(record),
+                Ok(Some(Frame::Neighbours(word))) => words.push(word),
                 Ok(Some(frame)) => frames.push(frame),
                 Ok(None) => {}
                 Err(error) => log::warn!("friend {row} says something that cannot be read: {error}"),
@@ -81,6 +82,9 @@ impl Engine {
         }
         for record in records {
             self.record_came(row, record);
+        }
+        for word in words {
+            self.neighbours_came(row, &word, None);
         }
     }
 

@@ -1,12 +1,14 @@
 //! Address records in envelopes: where we are, said to friends with `direct` on who have no link, and where they are
-//! (PROTOCOL 4). Links come up by themselves from there.
+//! (PROTOCOL 4). Links come up by themselves from there. Which nodes and archives we use goes along.
 
 use super::super::Engine;
 use super::super::addresses::networks;
 use super::super::friend::Friend;
+use std::net::SocketAddr;
 use std::time::Duration;
 use subrosa_proto::friends::address;
 use subrosa_proto::friends::frame::{Addresses, Frame};
+use subrosa_proto::friends::neighbours::Neighbours;
 use subrosa_proto::time::Timestamp;
 use subrosa_store::friend;
 
@@ -16,47 +18,61 @@ const RETRY: Duration = Duration::from_secs(60);
 const APART: Duration = Duration::from_secs(600);
 
 impl Engine {
-    /// Tells friends who have no link where we are, if they do not know.
+    /// Tells friends who have no link where we are, and which nodes and archives we use, if they do not know.
     pub(super) fn tell_records(&mut self, now: Timestamp) {
         let may = |friend: &Friend| {
             let alone = friend.record.direct && friend.link.is_none();
             alone && friend.is_friend() && friend.pair.limits.is_some() && !friend.pair.telling
         };
-        if !self.friends.values().any(may) {
+        let rows: Vec<i64> = self.friends.iter().filter(|(_, f)| may(f)).map(|(row, _)| *row).collect();
+        if rows.is_empty() {
             return;
         }
         let own = self.own_addresses();
-        let mut due = Vec::new();
-        for (row, friend) in self.friends.iter().filter(|(_, friend)| may(friend)) {
+        for row in rows {
+            let Some(friend) = self.friends.get(&row) else { continue };
             let told = friend.record.told_addresses.as_deref().and_then(read);
-            if own.is_empty() || !address::due(told.as_ref(), &own, now) {
+            let record_at = friend.pair.record_at;
+            let addresses = !own.is_empty() && address::due(told.as_ref(), &own, now);
+            let neighbours = self.neighbours_due(row, now);
+            if !addresses && neighbours.is_none() {
                 continue;
             }
-            match friend.pair.record_at {
+            match record_at {
                 Some(at) if at > now && at <= now.after(APART) => self.dark.next = self.dark.next.min(at),
-                _ => due.push(*row),
+                _ => self.tell_record(row, addresses.then_some(own.as_slice()), neighbours, now),
             }
-        }
-        for row in due {
-            self.tell_record(row, &own, now);
         }
     }
 
-    fn tell_record(&mut self, row: i64, own: &[std::net::SocketAddr], now: Timestamp) {
+    fn tell_record(
+        &mut self,
+        row: i64,
+        own: Option<&[SocketAddr]>,
+        neighbours: Option<Neighbours>,
+        now: Timestamp,
+    ) {
         self.address_counter += 1;
-        let record = address::offer(self.address_counter, own, now);
+        let record = own.map(|own| Frame::Addresses(address::offer(self.address_counter, own, now)));
         let Some(friend) = self.friends.get_mut(&row) else { return };
         friend.pair.telling = true;
-        let frame = Frame::Addresses(record);
-        let told = frame.encode();
-        self.say(row, vec![frame], address::LIFE, move |engine, said| {
+        let word = neighbours.map(Frame::Neighbours);
+        let told = (record.as_ref().map(Frame::encode), word.as_ref().map(Frame::encode));
+        let frames = record.into_iter().chain(word).collect();
+        self.say(row, frames, address::LIFE, move |engine, said| {
             let now = engine.now();
             let Some(friend) = engine.friends.get_mut(&row) else { return };
             friend.pair.telling = false;
             friend.pair.record_at = Some(now.after(if said { APART } else { RETRY }));
-            if said {
+            if !said {
+                return;
+            }
+            if let Some(told) = told.0 {
                 friend.record.told_addresses = Some(told.clone());
                 engine.keep_told(row, told);
+            }
+            if let Some(told) = told.1 {
+                engine.told_neighbours(row, told);
             }
         });
     }

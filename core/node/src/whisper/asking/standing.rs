@@ -1,6 +1,6 @@
 //! How far an archive can be relied on: whether it answers, and whether it has what it should.
 
-use super::Owner;
+use super::{Ask, Owner};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use subrosa_proto::time::Timestamp;
@@ -15,6 +15,9 @@ const LONGEST_OUT: Duration = Duration::from_secs(600);
 const LOST: Duration = Duration::from_secs(3 * 86_400);
 /// What an archive says to have since a moment ago may still be on its way to it, from its peers.
 const SETTLED: Duration = crate::whisper::subscribing::OVERLAP;
+/// Envelopes may reach an archive so long after they were stamped.
+const LATE: Duration = Duration::from_secs(86_400);
+
 /// How an archive did lately, by the wall clock.
 #[derive(Default)]
 pub(super) struct Standing {
@@ -27,6 +30,9 @@ pub(super) struct Standing {
     pub(super) noted: Option<Timestamp>,
     /// Since when it says to have nothing but the latest, or gives without end, to whose questions.
     pub(super) lacking: BTreeMap<Owner, Timestamp>,
+    /// Of an archive that only friends named: what it says to have given whole, from and to, for whom. It is not asked
+    /// for that again; but no mark moves by it, and after a start, or once the host names somebody, all is asked anew.
+    covered: BTreeMap<Owner, (Timestamp, Timestamp)>,
 }
 
 impl Standing {
@@ -49,6 +55,24 @@ impl Standing {
         self.failing.is_some_and(|since| now.since(since) > LOST)
     }
 
+    /// From when on it is to be asked, if it gave what comes before.
+    pub(super) fn covered(&self, owner: Owner, ask: &Ask) -> Option<Timestamp> {
+        let (from, to) = self.covered.get(&owner).filter(|_| !ask.anew)?;
+        (*from <= ask.from && *to <= ask.to.after(LATE)).then(|| to.before(LATE))
+    }
+
+    /// It gave all of this.
+    pub(super) fn cover(&mut self, owner: Owner, ask: &Ask) {
+        let from = self.covered(owner, ask).and_then(|_| self.covered.get(&owner)).map_or(ask.from, |c| c.0);
+        self.covered.insert(owner, (from.min(ask.from), ask.to));
+    }
+
+    /// The owner is gone.
+    pub(super) fn forget(&mut self, owner: Owner) {
+        self.lacking.remove(&owner);
+        self.covered.remove(&owner);
+    }
+
     /// It did not give all that this owner asked for. Whether that has been so for so long that it does not count.
     pub(super) fn lacks(&mut self, owner: Owner, now: Timestamp) -> bool {
         now.since(*self.lacking.entry(owner).or_insert(now)) > LOST
@@ -63,6 +87,25 @@ pub(super) fn is_settled(since: u32, now: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_archive_of_friends_gave_is_not_asked_for_again_but_for_the_last_day() {
+        let at = |day: u64| Timestamp::from_millis(1_700_000_000_000 + day * 86_400_000);
+        let ask =
+            |from: u64, to: u64| Ask { tag: 0, topics: Vec::new(), from: at(from), to: at(to), anew: false };
+        let (owner, mut standing) = (Owner::Friend(1), Standing::default());
+        assert_eq!(standing.covered(owner, &ask(0, 30)), None);
+        standing.cover(owner, &ask(0, 30));
+        assert_eq!(standing.covered(owner, &ask(1, 31)), Some(at(29)));
+        standing.cover(owner, &ask(1, 31));
+        assert_eq!(standing.covered(owner, &ask(0, 32)), Some(at(30)), "all of it since the first day");
+        assert_eq!(standing.covered(owner, &Ask { anew: true, ..ask(1, 31) }), None);
+        assert_eq!(standing.covered(Owner::Contact, &ask(1, 31)), None);
+        // The clock was far ahead then.
+        assert_eq!(standing.covered(owner, &ask(1, 20)), None);
+        standing.forget(owner);
+        assert_eq!(standing.covered(owner, &ask(1, 31)), None);
+    }
 
     #[test]
     fn what_an_archive_lacks_holds_up_others_for_days_and_not_longer() {

@@ -73,6 +73,12 @@ fn frame() -> impl Strategy<Value = Frame> {
             let keys = keys.map(|(key, number)| GivenKey { number, public: DevicePublic(key) });
             Frame::Keys(KeyNews { known, keys: keys.collect(), ..KeyNews::default() })
         }),
+        (any::<u64>(), any::<u64>(), proptest::collection::vec("[a-z0-9.]{1,40}:[1-9]", 0..4)).prop_map(
+            |(counter, expires, texts)| {
+                let (expires, archives) = (Timestamp::from_millis(expires), texts.clone());
+                Frame::Neighbours(Neighbours { counter, expires, peers: texts, archives })
+            }
+        ),
         proptest::collection::vec(any::<[u8; 16]>(), 0..MAX_KEPT)
             .prop_map(|ids| Frame::Kept(ids.into_iter().map(MessageId).collect())),
     ]
@@ -97,6 +103,18 @@ proptest! {
         let _ = Frame::decode(&bytes);
         bytes.truncate(cut % n);
         let _ = Frame::decode(&bytes);
+    }
+}
+
+#[test]
+fn a_list_of_nodes_is_cut_and_what_cannot_be_an_address_is_refused() {
+    let word = |peers: Vec<String>| {
+        Frame::Neighbours(Neighbours { counter: 1, expires: Timestamp::ZERO, peers, archives: Vec::new() })
+    };
+    let many: Vec<String> = (0..100).map(|n| format!("{n}.example:1")).collect();
+    assert_eq!(Frame::decode(&word(many.clone()).encode()).unwrap(), Some(word(many[..MAX_PEERS].to_vec())));
+    for text in ["", "a b", "tab\t", "\u{7f}", "é", &"x".repeat(301)] {
+        assert!(Frame::decode(&word(vec![text.to_owned()]).encode()).is_err(), "{text}");
     }
 }
 
@@ -147,6 +165,12 @@ fn known_bytes() {
             seen: 4,
         }),
         Frame::Kept(vec![MessageId([0xab; 16])]),
+        Frame::Neighbours(Neighbours {
+            counter: 8,
+            expires: sent,
+            peers: vec!["node.example.org:30400".into()],
+            archives: vec!["192.0.2.1:30401".into(), "[2001:db8::1]:1".into()],
+        }),
     ];
     let text: Vec<String> = frames.iter().map(|f| data_encoding::HEXLOWER.encode(&f.encode())).collect();
     assert_eq!(text.join("\n"), include_str!("../../../tests/vectors/frames.txt").trim_end());

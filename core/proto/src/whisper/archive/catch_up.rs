@@ -10,13 +10,20 @@
 //! The owner processes (commits) every [`Output::Envelope`] before it keeps the [`Output::Mark`] that follows, so that
 //! a crash repeats a page and loses none. The same envelope comes out once, but again after a restart.
 
+mod limits;
+mod source;
+mod tale;
+
+pub use limits::Limits;
+pub use source::{Mark, Range, Source};
+pub use tale::{Ending, Summary, Tale};
+
 use super::answer::{Answer, Refused, Reply};
 use super::request::{Question, Request};
-use super::{Cursor, Grant, MAX_ENVELOPES, MAX_TOPICS};
-use crate::envelope::{Admission, Envelope, EnvelopeHash};
+use super::{Cursor, MAX_ENVELOPES, MAX_TOPICS};
+use crate::envelope::{Envelope, EnvelopeHash};
 use crate::time::Timestamp;
 use crate::whisper::interest::TopicSet;
-use crate::whisper::limits::WORK_FLOOR;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -26,89 +33,6 @@ pub const MAX_ARCHIVES: usize = 32;
 /// Names one archive to the owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ArchiveId(pub u64);
-
-/// What is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Range {
-    /// First second, by time of sending.
-    pub from: u32,
-    /// Last second.
-    pub to: u32,
-    /// The topics, padded by the caller; none is all. More than fit one request are asked for one part after the
-    /// other.
-    pub topics: Option<TopicSet>,
-}
-
-/// An archive that is asked.
-#[derive(Clone, Debug)]
-pub struct Source {
-    /// Its name.
-    pub id: ArchiveId,
-    /// Our grant there. Where we have one, envelopes with little work are taken: others have grants too.
-    pub grant: Option<Grant>,
-    /// Where an earlier run of the same range and topics stopped.
-    pub mark: Option<Mark>,
-}
-
-/// Where to go on with one archive.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// Which part of the topics.
-    pub part: u32,
-    /// Where the next page begins.
-    pub cursor: Option<Cursor>,
-}
-
-/// Limits and times.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// How many archives must have answered completely.
-    pub need: usize,
-    /// Least work, where we have no grant.
-    pub floor: f64,
-    /// Largest envelope taken.
-    pub largest: usize,
-    /// Longest time to live taken, in seconds.
-    pub ttl: u32,
-    /// Longest wait for one reply.
-    pub reply: Duration,
-    /// First and longest wait after a failure.
-    pub retry: (Duration, Duration),
-    /// So many failures in a row end an archive's part in this.
-    pub attempts: u32,
-    /// After so long everything ends with what there is.
-    pub patience: Duration,
-    /// Most bytes taken from one archive.
-    pub bytes: u64,
-    /// Most different envelopes.
-    pub envelopes: usize,
-    /// So many envelopes that are none, or that we did not ask for, end an archive's part.
-    pub wrong: u32,
-    /// So many pages in a row with nothing new end an archive's part.
-    pub empty_pages: u32,
-    /// What was sent within so long before the end of the range may still be on its way: nobody is blamed for it.
-    pub settling: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            need: 1,
-            floor: WORK_FLOOR,
-            largest: 256 * 1024,
-            ttl: 31 * 86_400,
-            reply: Duration::from_secs(30),
-            retry: (Duration::from_secs(2), Duration::from_secs(120)),
-            attempts: 5,
-            patience: Duration::from_secs(1_800),
-            bytes: 256 << 20,
-            envelopes: 100_000,
-            wrong: 16,
-            empty_pages: 8,
-            settling: Duration::from_secs(600),
-        }
-    }
-}
 
 /// What happens.
 #[derive(Clone, Copy, Debug)]
@@ -141,57 +65,6 @@ pub enum Output {
     Done(Summary),
 }
 
-/// How an archive's part ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// It gave all it says it has, and it says it has everything since the beginning of the range.
-    Complete,
-    /// It gave all it says it has, but it keeps everything only since this time (unix seconds).
-    Short(u32),
-    /// It refused.
-    Refused(Refused),
-    /// It could not be reached, or did not reply in time, too often.
-    Unreachable,
-    /// It sent what is no reply, no envelope, or was not asked for.
-    Lied,
-    /// It sent more than we take, or pages without end.
-    Flooded,
-    /// The time for all was over.
-    OutOfTime,
-}
-
-/// What one archive did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tale {
-    /// Who.
-    pub archive: ArchiveId,
-    /// How it ended.
-    pub ending: Ending,
-    /// Good envelopes it gave.
-    pub envelopes: u32,
-    /// Those of them that nobody had given before.
-    pub first: u32,
-    /// Envelopes that were wrong.
-    pub wrong: u32,
-    /// Envelopes that others gave and this one kept back or did not have.
-    pub missed: u32,
-    /// Bytes of its replies.
-    pub bytes: u64,
-    /// Times it did not reply.
-    pub failures: u32,
-}
-
-/// How it went.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Summary {
-    /// Whether as many archives as needed gave everything and missed little of what the others gave.
-    pub complete: bool,
-    /// Different envelopes in all.
-    pub envelopes: usize,
-    /// Each archive.
-    pub archives: Vec<Tale>,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Waiting(Timestamp),
@@ -212,7 +85,16 @@ struct Part {
     failed_in_row: u32,
     empty_in_row: u32,
     restarted: bool,
+    /// When it last gave what nobody had given before, or began.
+    news: Timestamp,
     tale: Tale,
+}
+
+impl Part {
+    /// The first second that this archive is asked for.
+    fn begins(&self, range: &Range) -> u32 {
+        range.from.max(self.source.from)
+    }
 }
 
 /// One catch-up.
@@ -227,6 +109,8 @@ pub struct CatchUp {
     seen: BTreeMap<EnvelopeHash, (u32, u32)>,
     next_number: u64,
     until: Timestamp,
+    /// When the first of them had answered completely.
+    answered: Option<Timestamp>,
     done: bool,
 }
 
@@ -269,12 +153,13 @@ impl CatchUp {
                 failed_in_row: 0,
                 empty_in_row: 0,
                 restarted: false,
+                news: now,
                 tale,
             });
         }
         let until = now.after(limits.patience);
         let seen = BTreeMap::new();
-        CatchUp { limits, range, parts, archives, seen, next_number: 1, until, done: false }
+        CatchUp { limits, range, parts, archives, seen, next_number: 1, until, answered: None, done: false }
     }
 
     /// When to call [`CatchUp::handle`] with [`Input::Tick`]; none once it is done.
@@ -286,7 +171,9 @@ impl CatchUp {
             State::Waiting(at) | State::Asked(_, at) => Some(at),
             State::Ended(_) => None,
         });
-        Some(times.min().unwrap_or(Timestamp::ZERO).min(self.until))
+        let running = self.archives.iter().filter(|part| !matches!(part.state, State::Ended(_)));
+        let straggling = running.filter_map(|part| self.waits_for(part)).min();
+        Some(times.min().unwrap_or(Timestamp::ZERO).min(self.until).min(straggling.unwrap_or(Timestamp::MAX)))
     }
 
     /// Something happened. `now` is the wall clock; jumps of it cost waiting, no envelope.
@@ -297,7 +184,9 @@ impl CatchUp {
         // After a jump back no wait is longer than it was meant to be.
         self.until = self.until.min(now.after(self.limits.patience));
         let longest = self.limits.retry.1.max(self.limits.reply).max(Duration::from_secs(300));
+        self.answered = self.answered.map(|at| at.min(now));
         for part in &mut self.archives {
+            part.news = part.news.min(now);
             match &mut part.state {
                 State::Waiting(at) | State::Asked(_, at) => *at = (*at).min(now.after(longest)),
                 State::Ended(_) => {}
@@ -319,10 +208,31 @@ impl CatchUp {
         for index in 0..self.archives.len() {
             self.time(index, now, out);
         }
+        self.leave_stragglers(now);
         let all_ended = self.archives.iter().all(|part| matches!(part.state, State::Ended(_)));
         if all_ended || now >= self.until {
             self.done = true;
             out.push(Output::Done(self.summary()));
+        }
+    }
+
+    /// Until when an archive that has not ended is waited for, once another has answered.
+    fn waits_for(&self, part: &Part) -> Option<Timestamp> {
+        self.answered.map(|at| at.max(part.news).after(self.limits.straggle))
+    }
+
+    fn leave_stragglers(&mut self, now: Timestamp) {
+        if self.answered.is_none()
+            && self.archives.iter().any(|part| matches!(part.state, State::Ended(Ending::Complete)))
+        {
+            self.answered = Some(now);
+        }
+        let late = |part: &Part| self.waits_for(part).is_some_and(|until| until <= now);
+        let late: Vec<bool> = self.archives.iter().map(late).collect();
+        for (part, late) in self.archives.iter_mut().zip(late) {
+            if late && !matches!(part.state, State::Ended(_)) {
+                part.state = State::Ended(Ending::OutOfTime);
+            }
         }
     }
 
@@ -352,7 +262,7 @@ impl CatchUp {
         };
         part.state = State::Asked(number, now.after(self.limits.reply));
         let request = Request {
-            from: self.range.from,
+            from: part.begins(&self.range),
             to: self.range.to,
             topics: topics.clone(),
             limit: MAX_ENVELOPES,
@@ -413,7 +323,8 @@ impl CatchUp {
         let topics = self.parts.get(part.part).cloned().flatten();
         let mut new_here = false;
         for raw in &answer.envelopes {
-            let good = check(&self.limits, &self.range, topics.as_ref(), part.source.grant.is_some(), raw);
+            let good =
+                source::check(&self.limits, &self.range, topics.as_ref(), part.source.grant.is_some(), raw);
             let Some(envelope) = good else {
                 part.tale.wrong += 1;
                 continue;
@@ -425,7 +336,8 @@ impl CatchUp {
                 *given |= bit;
                 continue;
             }
-            if self.seen.len() >= self.limits.envelopes {
+            let alone = usize::try_from(part.tale.first).unwrap_or(usize::MAX);
+            if self.seen.len() >= self.limits.envelopes || alone >= part.source.most {
                 part.state = State::Ended(Ending::Flooded);
                 return;
             }
@@ -433,6 +345,7 @@ impl CatchUp {
             new_here = true;
             part.tale.envelopes += 1;
             part.tale.first += 1;
+            part.news = now;
             out.push(Output::Envelope(part.source.id, envelope));
         }
         part.oldest = part.oldest.max(answer.oldest);
@@ -446,7 +359,7 @@ impl CatchUp {
             part.empty_in_row = 0;
             part.state = if part.part < self.parts.len() {
                 State::Waiting(now)
-            } else if part.oldest > self.range.from {
+            } else if part.oldest > part.begins(&self.range) {
                 State::Ended(Ending::Short(part.oldest))
             } else {
                 State::Ended(Ending::Complete)
@@ -479,7 +392,7 @@ impl CatchUp {
             };
             let answered = matches!(part.tale.ending, Ending::Complete | Ending::Short(_));
             if answered && !part.resumed {
-                let since = part.oldest.max(self.range.from);
+                let since = part.oldest.max(part.begins(&self.range));
                 let missed = |sent: u32, given: u32| given & bit == 0 && sent >= since && sent <= settled;
                 let missed = self.seen.values().filter(|(sent, given)| missed(*sent, *given)).count();
                 part.tale.missed = u32::try_from(missed).unwrap_or(u32::MAX);
@@ -499,27 +412,4 @@ impl CatchUp {
 
 fn limits_first(limits: &Limits) -> Duration {
     limits.retry.0.min(limits.retry.1)
-}
-
-/// The envelope, if it is one and was asked for. Whether it is expired by our clock does not matter.
-fn check(
-    limits: &Limits,
-    range: &Range,
-    topics: Option<&TopicSet>,
-    granted: bool,
-    raw: &[u8],
-) -> Option<Envelope> {
-    let envelope = Envelope::decode(raw).ok()?;
-    let sent = envelope.sent();
-    let asked = sent >= range.from && sent <= range.to;
-    let asked = asked && topics.is_none_or(|topics| topics.contains(envelope.topic));
-    let rules = Admission {
-        now: sent,
-        ahead: 0,
-        min_pow: if granted { 0.0 } else { limits.floor },
-        largest: limits.largest,
-        longest_ttl: limits.ttl,
-        bloom: None,
-    };
-    (asked && rules.check(&envelope).is_ok()).then_some(envelope)
 }

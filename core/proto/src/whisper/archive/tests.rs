@@ -85,6 +85,8 @@ enum Way {
     Replaced,
     /// Keeps less than the range.
     Young,
+    /// Says that there is more, under ever new cursors, and gives one envelope again and again.
+    Trickles,
 }
 
 struct Archive {
@@ -128,6 +130,11 @@ impl Archive {
                 return answer(vec![stray.raw().clone(); 3], &self.questions.to_be_bytes());
             }
             Way::Loops => return answer(Vec::new(), &[(self.questions % 2) as u8]),
+            Way::Trickles => {
+                let ours: Vec<_> = self.store.kept.iter().filter(|e| e.topic == Topic(OURS)).collect();
+                let one = ours[self.questions as usize % ours.len()].raw().clone();
+                return answer(vec![one], &self.questions.to_be_bytes());
+            }
             Way::Busy if self.questions <= 2 => {
                 return Some(Ok(Reply::Refused(Refused::Busy(seconds(20))).encode()));
             }
@@ -172,7 +179,9 @@ fn run(limits: Limits, range: Range, sources: Vec<Source>, archives: &mut [Archi
             match output {
                 Output::Ask { archive, number, question } => {
                     if let Some(reply) = archives[archive.0 as usize].reply(&question, now) {
-                        replies.push((now.after(seconds(e.below(5))), archive, number, reply));
+                        let slow = archives[archive.0 as usize].way == Way::Trickles;
+                        let wait = if slow { 29 } else { e.below(5) };
+                        replies.push((now.after(seconds(wait)), archive, number, reply));
                     }
                 }
                 Output::Envelope(_, envelope) => got.push(envelope.hash()),
@@ -205,7 +214,7 @@ fn run(limits: Limits, range: Range, sources: Vec<Source>, archives: &mut [Archi
 }
 
 fn sources(count: usize) -> Vec<Source> {
-    (0..count).map(|n| Source { id: ArchiveId(n as u64), grant: None, mark: None }).collect()
+    (0..count).map(|n| Source::new(ArchiveId(n as u64), None)).collect()
 }
 
 fn ask(ways: &[Way], limits: Limits, seed: u64) -> (Run, BTreeSet<EnvelopeHash>) {
@@ -237,10 +246,39 @@ fn bad_archives_cost_time_and_never_an_envelope() {
             Loops => tale.ending == Ending::Flooded,
             Busy | Replaced => tale.ending == Ending::Complete && tale.missed == 0 && tale.wrong == 0,
             Young => tale.ending == Ending::Short(UNIX - 1_000),
-            Honest => false,
+            Honest | Trickles => false,
         };
         assert!(expected, "{way:?}: {tale:?}");
     }
+}
+
+#[test]
+fn who_stalls_below_every_limit_is_not_waited_for_once_others_have_answered() {
+    use Way::*;
+    let (run, wanted) = ask(&[Trickles, Honest, Trickles], Limits::default(), 5);
+    assert_eq!(run.got.iter().copied().collect::<BTreeSet<_>>(), wanted);
+    assert!(run.summary.complete && run.took < seconds(360), "{:?}", run.took);
+    assert_eq!(run.summary.archives[0].ending, Ending::OutOfTime);
+    // Alone, it may be all there is.
+    let (run, _) = ask(&[Trickles], Limits::default(), 5);
+    assert!(!run.summary.complete && run.took > seconds(600));
+}
+
+#[test]
+fn an_archive_is_asked_for_less_and_may_give_less_than_the_others() {
+    let all: Vec<Envelope> = (0..60).map(|n| envelope(n, OURS)).collect();
+    let late = |from: u32| all.iter().filter(|e| e.sent() >= from).count();
+    let mut archives = [Archive::new(0, Way::Honest, &all), Archive::new(1, Way::Honest, &all)];
+    let from = all[30].sent();
+    assert!(late(from) > 0 && late(from) < 60);
+    let source = Source { from, ..Source::new(ArchiveId(0), None) };
+    let one = run(Limits::default(), range(), vec![source], &mut archives, 1);
+    assert!(one.summary.complete && one.got.len() == late(from));
+    let few = Source { most: 7, ..Source::new(ArchiveId(0), None) };
+    let one = run(Limits::default(), range(), vec![few.clone()], &mut archives, 1);
+    assert_eq!((one.got.len(), one.summary.archives[0].ending), (7, Ending::Flooded));
+    let both = run(Limits::default(), range(), vec![few, Source::new(ArchiveId(1), None)], &mut archives, 1);
+    assert!(both.summary.complete && both.got.len() == 60, "the other one gives the rest");
 }
 
 #[test]
@@ -266,7 +304,7 @@ fn a_catch_up_goes_on_where_it_stopped() {
     let first = run(Limits::default(), range(), sources(1), &mut archives, 1);
     assert!(first.marks.len() >= 2, "several pages");
     let (_, mark) = first.marks[0].clone();
-    let source = Source { id: ArchiveId(0), grant: None, mark: Some(mark) };
+    let source = Source { mark: Some(mark), ..Source::new(ArchiveId(0), None) };
     let second = run(Limits::default(), range(), vec![source], &mut archives, 1);
     assert!(!second.got.is_empty() && second.got.len() < 60);
     assert!(first.got.ends_with(&second.got), "the rest, in the same order");

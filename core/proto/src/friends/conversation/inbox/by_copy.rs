@@ -205,7 +205,11 @@ impl Conversation {
                 Frame::Refuse { position, id, why } => self.dark_refused(position, id, why, out),
                 Frame::Conflict(position) => self.dark_conflict(position, &mut steps, out),
                 // The first two are said for now only; the others are the owner's business.
-                Frame::Transient(_) | Frame::Full(_) | Frame::Addresses(_) | Frame::Keys(_) => {}
+                Frame::Transient(_)
+                | Frame::Full(_)
+                | Frame::Addresses(_)
+                | Frame::Keys(_)
+                | Frame::Neighbours(_) => {}
             }
         }
         if kept {

@@ -1,0 +1,269 @@
+//! Nodes and archives that friends name: a friend without any list finds what the other uses, and what that is worth.
+
+use crate::archives::{Bad, bad};
+use crate::host::{Host, eventually, make_friends};
+use crate::relay::{POW, Relay, exchange_keys, open_store};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+use subrosa::{
+    ArchiveAddress, Config, DeliveryState, EventKind, MessageId, PeerInfo, Secret32, SubscribeKey,
+    Subscription, Way, wait,
+};
+use subrosa_proto::envelope::Envelope;
+use subrosa_store::archive::{Archive, ArchiveOptions, Query, SqliteArchive};
+use subrosa_store::catch_up::{self, Scope};
+use subrosa_store::friend;
+use subrosa_store::publication::{self, Belongs, Publication, State};
+
+/// Friends are told and believed, as on a computer or phone; the rest is as quick as tests want it.
+fn shares(config: &mut Config) {
+    config.whisper.tell_friends = true;
+    config.whisper.from_friends = true;
+    config.whisper.hide_author = false;
+    config.whisper.least_pow = POW;
+}
+
+/// The user of a relay, who tells friends.
+fn user(relay: &Relay) -> impl Fn(&mut Config) + Copy + use<> {
+    let used = relay.used();
+    move |config| {
+        used(config);
+        shares(config);
+    }
+}
+
+fn lists(host: &Host) -> (Vec<PeerInfo>, Vec<PeerInfo>) {
+    (wait(host.node.peer_list(None, 10)).unwrap(), wait(host.node.archive_list(None, 10)).unwrap())
+}
+
+/// Until this friend of `host` named both a peer and an archive.
+fn told(host: &Host, friend: &Host) {
+    eventually("what the friend uses", || {
+        let by = |list: &[PeerInfo]| list.iter().any(|p| p.friend == Some(friend.id()) && !p.fixed);
+        let (peers, archives) = lists(host);
+        by(&peers) && by(&archives)
+    });
+}
+
+fn reaches(host: &Host) {
+    eventually("a peer and an archive", || {
+        let status = wait(host.node.status()).unwrap();
+        status.peers > 0 && status.archives > 0
+    });
+}
+
+/// `a` uses the relay, `b` has no list at all, and they have met.
+fn met(relay: &Relay) -> (Host, Host) {
+    let (mut a, mut b) = (Host::with(user(relay)), Host::with(shares));
+    assert_eq!(lists(&b), (Vec::new(), Vec::new()));
+    make_friends(&mut a, &mut b);
+    told(&b, &a);
+    reaches(&b);
+    exchange_keys(&mut a, &mut b);
+    (a, b)
+}
+
+#[test]
+fn a_friend_without_any_list_is_reached_through_what_the_other_named() {
+    let relay = Relay::new();
+    let (mut a, mut b) = met(&relay);
+    let (peers, archives) = lists(&b);
+    assert_eq!((peers.len(), archives.len(), peers[0].friend, peers[0].fixed), (1, 1, Some(a.id()), false));
+    assert!(lists(&a).0.iter().all(|peer| peer.fixed && peer.friend.is_none()), "the host's own");
+    b.stop();
+    let id = a.send(&b, "through the archive");
+    stop_when_kept(&mut a, &relay, user(&relay), id);
+    // Over a restart: what was named is kept, and nobody is up but the relay.
+    b.start_with(shares);
+    let got = b.message();
+    assert_eq!((got.id, got.way, got.body.as_slice()), (id, Way::Envelope, &b"through the archive"[..]));
+    let back = b.send_to(a.id(), "and back");
+    stop_when_kept(&mut b, &relay, shares, back);
+    a.start_with(user(&relay));
+    assert_eq!(a.message().id, back);
+    assert_eq!(a.delivery(id), DeliveryState::Delivered);
+}
+
+/// Ends the host, once the relay's archive has the message `id`, which the host has sealed.
+fn stop_when_kept(host: &mut Host, relay: &Relay, set: impl Fn(&mut Config) + Copy, id: MessageId) {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        host.stop();
+        let store = open_store(host);
+        let rows = store.read(|s| publication::rows(s, State::Out, false)).unwrap();
+        let all = rows.into_iter().filter_map(|row| store.read(|s| publication::at(s, row)).unwrap());
+        let of = |row: &Publication| matches!(row.belongs, Belongs::Message { id: of, .. } if of == id);
+        let hash = all.filter(of).find_map(|row| row.hash);
+        store.close().unwrap();
+        if hash.is_some_and(|hash| kept(relay).contains(&hash)) {
+            return;
+        }
+        assert!(Instant::now() < end, "the archive never had it");
+        host.start_with(set);
+        // The relay's archive and the search for work take their time.
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
+
+/// The envelopes in the relay's archive.
+fn kept(relay: &Relay) -> BTreeSet<[u8; 32]> {
+    // A copy, since the node has the file open.
+    let folder = tempfile::tempdir().unwrap();
+    for suffix in ["", "-wal"] {
+        let mut from = relay.archive().into_os_string();
+        from.push(suffix);
+        let mut to = folder.path().join("archive").into_os_string();
+        to.push(suffix);
+        let _ = std::fs::copy(from, to);
+    }
+    let archive = SqliteArchive::open(ArchiveOptions::new(folder.path().join("archive"))).unwrap();
+    let query =
+        Query { from: 0, to: u32::MAX, topics: None, after: None, limit: 1_000, bytes: 64 << 20, now: 0 };
+    let page = archive.query(&query).unwrap();
+    page.envelopes.iter().map(|found| Envelope::decode(&found.raw).unwrap().hash().0).collect()
+}
+
+#[test]
+fn what_a_friend_named_is_asked_and_is_no_answer_that_counts() {
+    let relay = Relay::new();
+    // It says that there is nothing, and that this is everything.
+    let (liar, questions) = bad(Bad::Empty);
+    let lies = |config: &mut Config| {
+        user(&relay)(config);
+        config.whisper.archives = vec![ArchiveAddress { address: liar.to_string(), grant: None }];
+    };
+    let (mut a, mut b) = (Host::with(lies), Host::with(shares));
+    let key = SubscribeKey::Symmetric(Secret32::new([9; 32]));
+    let id = wait(b.node.subscribe(Subscription::new(key, vec![*b"test"]))).unwrap();
+    make_friends(&mut a, &mut b);
+    told(&b, &a);
+    // The subscription, the contact topic and the friend's: each asks, and each is answered in full.
+    for _ in 0..3 {
+        questions.recv_timeout(Duration::from_secs(60)).unwrap();
+    }
+    let marks = |b: &mut Host| {
+        let listed = wait(b.node.subscription_list(None, 1)).unwrap();
+        assert_eq!(listed[0].id, id);
+        let subscription = listed[0].complete;
+        b.stop();
+        let store = open_store(b);
+        let row = store.read(|s| friend::get(s, a.id())).unwrap().unwrap().row;
+        let marks = store.read(|s| {
+            Ok((catch_up::get(s, Scope::Friend(row), None)?, catch_up::get(s, Scope::Requests, None)?))
+        });
+        store.close().unwrap();
+        (subscription, marks.unwrap())
+    };
+    assert_eq!(marks(&mut b), (None, (None, None)), "nobody the host trusts said so");
+    // Asked anew after a start, since no mark moved; and once the host names it, it counts.
+    b.start_with(shares);
+    questions.recv_timeout(Duration::from_secs(60)).unwrap();
+    wait(b.node.archive_add(&liar.to_string(), None)).unwrap();
+    eventually("a mark", || wait(b.node.subscription_list(None, 1)).unwrap()[0].complete.is_some());
+    let named = &lists(&b).1[0];
+    assert_eq!((named.fixed, named.friend), (true, None));
+}
+
+#[test]
+fn who_does_not_tell_or_take_keeps_to_itself_and_removal_forgets() {
+    let relay = Relay::new();
+    // Each of both settings is enough.
+    let silent = |config: &mut Config| {
+        user(&relay)(config);
+        config.whisper.tell_friends = false;
+    };
+    let (mut a, mut b) = (Host::with(silent), Host::with(shares));
+    make_friends(&mut a, &mut b);
+    fence(&mut a, &mut b);
+    assert_eq!(lists(&b), (Vec::new(), Vec::new()), "not told");
+    a.stop();
+    b.restart_with(|config| {
+        shares(config);
+        config.whisper.from_friends = false;
+    });
+    a.start_with(user(&relay));
+    linked(&mut a);
+    fence(&mut a, &mut b);
+    assert_eq!(lists(&b), (Vec::new(), Vec::new()), "not taken");
+    // Both say yes: at the next link it is told again, and taken.
+    b.restart_with(shares);
+    told(&b, &a);
+    reaches(&b);
+    // Told no more, it is taken back.
+    a.restart_with(silent);
+    eventually("the end of it", || lists(&b) == (Vec::new(), Vec::new()));
+    eventually("nobody", || wait(b.node.status()).unwrap().peers == 0);
+    a.restart_with(user(&relay));
+    told(&b, &a);
+    reaches(&b);
+    // Not direct any more: nobody of its choice sees our address.
+    wait(b.node.friend_set_direct(a.id(), false)).unwrap();
+    assert_eq!(lists(&b), (Vec::new(), Vec::new()));
+    eventually("nobody", || wait(b.node.status()).unwrap().peers == 0);
+    wait(b.node.friend_set_direct(a.id(), true)).unwrap();
+    told(&b, &a);
+    reaches(&b);
+    wait(b.node.friend_remove(a.id())).unwrap();
+    assert_eq!(lists(&b), (Vec::new(), Vec::new()));
+    eventually("nobody", || {
+        let status = wait(b.node.status()).unwrap();
+        (status.peers, status.archives) == (0, 0)
+    });
+    b.stop();
+    let store = open_store(&b);
+    let record = store.read(|s| friend::get(s, a.id())).unwrap().unwrap().record;
+    assert!(record.neighbours.is_none() && record.neighbours_counter > 0);
+    store.close().unwrap();
+}
+
+fn linked(host: &mut Host) {
+    host.until(|kind| matches!(kind, EventKind::Link { remote: Some(_), .. }).then_some(()));
+}
+
+/// What was said on the link before this has come.
+fn fence(a: &mut Host, b: &mut Host) {
+    let id = a.send(b, "fence");
+    assert_eq!(b.message().id, id);
+    assert_eq!(a.delivery(id), DeliveryState::Delivered);
+}
+
+#[test]
+fn a_host_with_enough_of_its_own_asks_none_of_its_friends_archives() {
+    let (relay, one, two) = (Relay::new(), Relay::new(), Relay::new());
+    let own = |config: &mut Config| {
+        shares(config);
+        for relay in [&one, &two] {
+            let mut used = config.clone();
+            relay.used()(&mut used);
+            config.whisper.archives.append(&mut used.whisper.archives);
+        }
+    };
+    let (mut a, mut b) = (Host::with(user(&relay)), Host::with(own));
+    make_friends(&mut a, &mut b);
+    told(&b, &a);
+    fence(&mut a, &mut b);
+    let listed = lists(&b).1;
+    assert_eq!(listed.iter().map(|archive| archive.fixed).collect::<Vec<_>>(), [true, true, false]);
+    assert_eq!(wait(b.node.status()).unwrap().archives, 2);
+}
+
+/// The host says something new while a link stands: the friend hears of it at once.
+#[test]
+fn what_is_added_or_removed_is_told_while_the_link_stands() {
+    let relay = Relay::new();
+    let (mut a, mut b) = (Host::with(shares), Host::with(shares));
+    make_friends(&mut a, &mut b);
+    fence(&mut a, &mut b);
+    assert_eq!(lists(&b), (Vec::new(), Vec::new()));
+    let mut used = crate::host::config(&a.path);
+    relay.used()(&mut used);
+    let address = used.whisper.peers[0].clone();
+    wait(a.node.peer_add(&address)).unwrap();
+    wait(a.node.archive_add(&address, Some(b"a grant".to_vec()))).unwrap();
+    told(&b, &a);
+    assert!(lists(&b).1.iter().all(|archive| !archive.granted), "a grant is nobody else's");
+    wait(a.node.archive_remove(&address)).unwrap();
+    eventually("no archive", || lists(&b).1.is_empty());
+    wait(a.node.peer_remove(&address)).unwrap();
+    eventually("no peer", || lists(&b).0.is_empty());
+}
