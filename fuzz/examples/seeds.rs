@@ -320,6 +320,11 @@ fn dark() {
     let own = own.map(|text| text.parse().expect("an address"));
     let frame = Frame::Addresses(subrosa_proto::friends::address::offer(7, &own, NOW)).encode();
     save("address", "four", &[&[24], frame.as_slice()].concat());
+    let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let peers = texts(&["node.example.org:30400", "192.168.1.2:1", "[fd00::1]:1"]);
+    let archives = texts(&["127.0.0.1:9", "[2001:db8::1]:1", "box.lan:1"]);
+    let word = subrosa_proto::friends::neighbours::offer(7, &peers, &archives, NOW);
+    save("neighbours", "six", &[&[24], Frame::Neighbours(word).encode().as_slice()].concat());
 }
 
 /// Packets of go-ethereum and to it, one of each kind, questions and replies of archives, and steps for the machines.

@@ -40,13 +40,13 @@ fuzz_target!(|input: (u64, u64, Vec<Step>)| {
             Step::Friend(away) => {
                 let theirs = wall.saturating_add_signed(away.into());
                 let agrees = theirs.abs_diff(wall) <= 600_000;
-                let news = watch.friend_says(Timestamp::from_millis(theirs), Timestamp::from_millis(wall));
+                let news = watch.others_say(Timestamp::from_millis(theirs), Timestamp::from_millis(wall));
                 assert_eq!(news, agrees && !confirmed);
                 confirmed |= agrees;
             }
             Step::AnyFriend(theirs) => {
                 let agrees = theirs.abs_diff(wall) <= 600_000;
-                watch.friend_says(Timestamp::from_millis(theirs), Timestamp::from_millis(wall));
+                watch.others_say(Timestamp::from_millis(theirs), Timestamp::from_millis(wall));
                 confirmed |= agrees;
             }
         }

@@ -67,7 +67,7 @@ fuzz_target!(|input: (bool, u8, Vec<Step>)| {
         ..Limits::default()
     };
     let mut now = NOW;
-    let config = Config { role, archive: seed & 1 == 1, min_pow: 0.0, limits };
+    let config = Config { role, archive: seed & 1 == 1, min_pow: 0.0, padding: None, limits };
     let mut node = Node::new(config, Box::new(SeededEntropy::new(seed.into())), now);
     let mut out = Vec::new();
     let mut delivered = BTreeSet::new();

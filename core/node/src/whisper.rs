@@ -10,6 +10,7 @@
 
 mod asking;
 mod common;
+mod doubt;
 mod gossip;
 mod keeping;
 pub(crate) mod named;
@@ -24,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use subrosa_net::gossip::NodeId;
 use subrosa_proto::envelope::{Envelope, Topic};
 use subrosa_proto::time::Timestamp;
@@ -101,6 +103,13 @@ pub(crate) enum Arrival {
     },
     /// [`Whisper::clock_offset`] changed.
     Clock,
+    /// Three peers or archives that the host named agree with our wall clock.
+    ClockConfirmed {
+        /// What that showed.
+        wall: Timestamp,
+        /// And the steady clock at that moment.
+        steady: Duration,
+    },
     /// [`Whisper::of_host`] changed.
     Named,
 }

@@ -1,4 +1,5 @@
-//! Whether the wall clock can be believed (PROTOCOL 8): it is, once a friend confirmed it since the last jump.
+//! Whether the wall clock can be believed (PROTOCOL 8): it is, once a friend, or three peers together, confirmed it since
+//! the last jump. Whether three peers agree is for whoever has peers to say.
 
 mod offset;
 
@@ -40,8 +41,8 @@ impl ClockWatch {
         jumped
     }
 
-    /// A friend says what its clock shows, at our reading `wall`. True if that changed [`ClockWatch::confirmed`].
-    pub fn friend_says(&mut self, theirs: Timestamp, wall: Timestamp) -> bool {
+    /// A friend, or three peers who agree, say what their clocks show, at our reading `wall`. True if that changed [`ClockWatch::confirmed`].
+    pub fn others_say(&mut self, theirs: Timestamp, wall: Timestamp) -> bool {
         let agrees = theirs.distance(wall) <= CONFIRMS;
         let news = agrees && !self.confirmed;
         if agrees {
@@ -72,12 +73,12 @@ mod tests {
         let year = Duration::from_secs(365 * 86_400);
         let mut watch = ClockWatch::new(t, Duration::ZERO);
         assert!(!watch.confirmed(), "nobody has confirmed it yet");
-        assert!(watch.friend_says(t, t) && watch.confirmed());
+        assert!(watch.others_say(t, t) && watch.confirmed());
         assert!(!watch.read(t.after(Duration::from_secs(30)), Duration::from_secs(30)), "time passes");
         assert!(watch.read(t.after(year), Duration::from_secs(31)));
         assert!(!watch.confirmed() && watch.suspicious());
-        assert!(!watch.friend_says(t, t.after(year)), "a friend who is a year off confirms nothing");
+        assert!(!watch.others_say(t, t.after(year)), "a friend who is a year off confirms nothing");
         assert!(watch.read(t.after(Duration::from_secs(33)), Duration::from_secs(32)), "and back");
-        assert!(watch.friend_says(t, t) && !watch.suspicious());
+        assert!(watch.others_say(t, t) && !watch.suspicious());
     }
 }

@@ -115,7 +115,8 @@ impl Bench {
         let largest = usize::try_from(of["max_message_size"].as_u64().unwrap()).unwrap();
         let role = if of["light"].as_bool().unwrap() { Role::Light } else { Role::Full };
         let limits = Limits { packet: largest, envelope: largest, ..Limits::default() };
-        let config = Config { role, archive: false, min_pow: of["min_pow"].as_f64().unwrap(), limits };
+        let config =
+            Config { role, archive: false, min_pow: of["min_pow"].as_f64().unwrap(), limits, padding: None };
         let now = Timestamp::from_millis(case["now"].as_u64().unwrap() * 1_000);
         let mut bench =
             Bench { node: Node::new(config, Box::new(SeededEntropy::new(1)), now), now, out: Vec::new() };

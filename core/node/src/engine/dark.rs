@@ -197,6 +197,10 @@ impl Engine {
             Arrival::CaughtUp { owner, tag, answer } => self.caught_up(owner, tag, answer),
             Arrival::Reach { peers, archives } => self.reaches(peers, archives),
             Arrival::Clock => self.dark.next = Timestamp::ZERO,
+            // It may have jumped since.
+            Arrival::ClockConfirmed { wall, steady } => {
+                self.clock_confirmed(wall.after(self.config.clock.steady().saturating_sub(steady)));
+            }
             Arrival::Named => self.neighbours_changed(),
         }
     }

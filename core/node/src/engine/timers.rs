@@ -52,13 +52,14 @@ impl Engine {
             let offset = if ours >= theirs { magnitude } else { -magnitude };
             self.events.push(EventKind::Clock { offset });
         }
-        self.friend_confirms(theirs);
+        self.clock_confirmed(theirs);
     }
 
-    /// A friend's clock showed this a moment ago: if it agrees with ours, times to live may end messages.
-    pub(super) fn friend_confirms(&mut self, theirs: Timestamp) {
+    /// A friend's clock showed this a moment ago, or those of three peers: if it agrees with ours, times to live may end
+    /// messages.
+    pub(super) fn clock_confirmed(&mut self, theirs: Timestamp) {
         let wall = self.now();
-        if self.watch.friend_says(theirs, wall) {
+        if self.watch.others_say(theirs, wall) {
             let rows: Vec<i64> = self.friends.keys().copied().collect();
             for row in rows {
                 self.drive(row, Input::ClockTrusted(true));

@@ -3,7 +3,6 @@
 
 mod answers;
 mod list;
-mod padding;
 mod standing;
 mod submitting;
 mod ways;

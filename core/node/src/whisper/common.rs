@@ -1,5 +1,6 @@
 //! What everything in the task has in common: what it is made of, the clocks, and the way to the engine.
 
+use super::doubt::{CONFIRMS, Doubt, WITNESSES, Witnesses};
 use super::named::of_friends;
 use super::{Arrival, Whisper};
 use crate::config::Config;
@@ -10,16 +11,12 @@ use std::time::Duration;
 use subrosa_net::gossip::PeerAddress;
 use subrosa_proto::clock::{ClockOffset, ClockWatch};
 use subrosa_proto::entropy::OsEntropy;
+use subrosa_proto::friends::topics::contact_block;
 use subrosa_proto::identity::Identity;
 use subrosa_proto::time::Timestamp;
+use subrosa_proto::whisper::padding::Padding;
 use subrosa_store::{Store, peer};
 use tokio::sync::mpsc;
-
-/// Somebody whose clock is within this of our corrected one confirms it, and so does what a clock that jumped back
-/// shows if it is as near to what it showed before.
-const CONFIRMS: Duration = Duration::from_secs(600);
-/// A clock that goes on evenly for so long after a jump is believed, also if nobody confirmed it.
-const LONG_ENOUGH: Duration = Duration::from_secs(86_400);
 
 /// What a task is made of.
 #[derive(Clone)]
@@ -43,6 +40,11 @@ pub(super) struct Common {
     watch: ClockWatch,
     steady: Duration,
     doubt: Option<Doubt>,
+    witnesses: Witnesses,
+    /// What hides our topics, from peers and from archives: the same in every run.
+    pub(super) padding: Padding,
+    /// How many peers and archives the host named in all.
+    pub(super) named: usize,
     pub(super) pending: VecDeque<Arrival>,
     pub(super) entropy: OsEntropy,
 }
@@ -50,6 +52,8 @@ pub(super) struct Common {
 impl Common {
     pub(super) fn new(parts: Parts) -> Common {
         let (wall, steady) = (parts.config.clock.wall(), parts.config.clock.steady());
+        let block = contact_block(&parts.identity.person());
+        let padding = Padding::new(parts.identity.secret().as_bytes(), block);
         Common {
             parts,
             wall,
@@ -58,6 +62,9 @@ impl Common {
             watch: ClockWatch::new(wall, steady),
             steady,
             doubt: None,
+            witnesses: Witnesses::default(),
+            padding,
+            named: 0,
             pending: VecDeque::new(),
             entropy: OsEntropy,
         }
@@ -106,7 +113,8 @@ impl Common {
         let jumped = self.watch.read(wall, steady);
         if jumped {
             let before = self.doubt.take().map_or((self.wall, self.steady), |doubt| doubt.before);
-            self.doubt = Some(Doubt { before, since: steady });
+            self.doubt = Some(Doubt::new(before, steady));
+            self.witnesses.clear();
         }
         self.doubt = self.doubt.take().filter(|doubt| !doubt.is_over(wall, steady));
         (self.wall, self.steady) = (wall, steady);
@@ -114,51 +122,29 @@ impl Common {
         jumped
     }
 
-    /// A friend, or a peer that we dialled, shows this time now.
-    pub(super) fn is_told(&mut self, theirs: Timestamp) {
+    /// A friend shows this time now.
+    pub(super) fn friend_shows(&mut self, theirs: Timestamp) {
         self.now = self.clock.correct(self.wall);
         if theirs.distance(self.now) <= CONFIRMS {
             self.doubt = None;
         }
     }
 
+    /// A peer or an archive that the host named shows this time now. Three who agree confirm our clock; for what
+    /// we publish all do, where the host named fewer. What the engine ends waits for three, or a friend.
+    pub(super) fn named_shows(&mut self, who: &PeerAddress, theirs: Timestamp) {
+        self.witnesses.say(who, theirs, self.wall);
+        self.now = self.clock.correct(self.wall);
+        if self.witnesses.agree(self.wall, self.now) >= self.named.clamp(1, WITNESSES) {
+            self.doubt = None;
+        }
+        if self.witnesses.agree(self.wall, self.wall) >= WITNESSES {
+            self.tell(Arrival::ClockConfirmed { wall: self.wall, steady: self.steady });
+        }
+    }
+
     /// Whether the clock jumped, and may be wrong: then nothing of ours ends by it (PROTOCOL 8).
     pub(super) fn doubts_clock(&self) -> bool {
         self.doubt.is_some()
-    }
-}
-
-/// The wall clock jumped and nobody has confirmed it since.
-#[derive(Clone, Copy, Debug)]
-struct Doubt {
-    /// What wall clock and steady clock showed when they were last believed.
-    before: (Timestamp, Duration),
-    /// When it jumped last, by the steady clock.
-    since: Duration,
-}
-
-impl Doubt {
-    /// The clock is back where it was, or has gone on evenly for long.
-    fn is_over(&self, wall: Timestamp, steady: Duration) -> bool {
-        let (before, then) = self.before;
-        let back = wall.distance(before.after(steady.saturating_sub(then))) <= CONFIRMS;
-        back || steady.saturating_sub(self.since) >= LONG_ENOUGH
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clock_that_jumped_is_doubted_until_it_is_back_or_went_on_for_a_day() {
-        let second = Duration::from_secs(1);
-        let wall = Timestamp::from_millis(1_700_000_000_000);
-        let wrong = wall.after(Duration::from_secs(365 * 86_400));
-        let doubt = Doubt { before: (wall, second), since: second * 60 };
-        assert!(!doubt.is_over(wrong, second * 60));
-        assert!(!doubt.is_over(wrong.after(second * 3_600), second * 3_660));
-        assert!(doubt.is_over(wall.after(second * 3_600), second * 3_601), "back");
-        assert!(doubt.is_over(wrong.after(LONG_ENOUGH), LONG_ENOUGH + second * 60), "it is so");
     }
 }

@@ -107,7 +107,8 @@ impl Gossip {
             false => Limits { own_delay: Duration::ZERO, own_alone: Duration::ZERO, ..limits },
         };
         let role = if whisper.light { Role::Light } else { Role::Full };
-        let config = MachineConfig { role, archive, min_pow: whisper.least_pow, limits };
+        let padding = Some(common.padding.clone());
+        let config = MachineConfig { role, archive, min_pow: whisper.least_pow, padding, limits };
         let (least, most) = whisper.peer_count;
         let set = PeerSet::new(PeerSetConfig { least, most, ..PeerSetConfig::default() });
         let clock = Arc::clone(&common.config().clock);
@@ -248,13 +249,13 @@ impl Gossip {
         self.decide(peer_set::Input::Up { peer, node: node_id, remote, dial }, common);
         // Of those who come by themselves, or whom a friend names, as many as somebody likes may be one liar; whom the
         // host named it chose.
-        let chosen = !up.inbound && up.address.as_ref().is_some_and(|address| self.fixed.contains(address));
-        if let Some(theirs) = up.clock.filter(|_| chosen) {
+        let chosen = up.address.as_ref().filter(|address| !up.inbound && self.fixed.contains(*address));
+        if let (Some(theirs), Some(who)) = (up.clock, chosen) {
             let wall = common.config().clock.wall();
             if common.clock.told(Witness::Peer(peer.0), theirs, wall) {
                 self.clock_moved(common);
             }
-            common.is_told(theirs);
+            common.named_shows(who, theirs);
         }
         let input = Input::PeerUp { peer: node(peer), flavour: Flavour::Own, origin: origin(remote) };
         self.handle(input, common);

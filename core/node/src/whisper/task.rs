@@ -10,7 +10,7 @@ use super::outgoing::Outgoing;
 use super::subscribing::Subscribing;
 use super::{Answered, Arrival, Owner, Wanted, Whisper};
 use crate::event::EventKind;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 use subrosa_net::gossip::GossipEvent;
 use subrosa_proto::Result;
@@ -272,6 +272,7 @@ impl Task {
     /// Shows whom the host named, for friends to be told.
     fn show_named(&mut self) {
         let (peers, archives) = (self.gossip.named.clone(), self.asking.named.clone());
+        self.common.named = peers.iter().chain(&archives).collect::<BTreeSet<_>>().len();
         if self.common.parts.whisper.set_of_host(OfHost { peers, archives }) {
             self.common.tell(Arrival::Named);
         }

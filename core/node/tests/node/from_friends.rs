@@ -3,6 +3,7 @@
 use crate::archives::{Bad, bad};
 use crate::host::{Host, eventually, make_friends};
 use crate::relay::{POW, Relay, exchange_keys, open_store};
+use crate::whisper::hub;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use subrosa::{
@@ -214,6 +215,20 @@ fn who_does_not_tell_or_take_keeps_to_itself_and_removal_forgets() {
     let record = store.read(|s| friend::get(s, a.id())).unwrap().unwrap().record;
     assert!(record.neighbours.is_none() && record.neighbours_counter > 0);
     store.close().unwrap();
+}
+
+/// PROTOCOL 8: two peers do not confirm a clock, three do, for times to live of messages as well.
+#[test]
+fn three_peers_of_the_host_confirm_its_clock() {
+    let hubs: Vec<_> = (0..3).map(|_| hub(|_| {})).collect();
+    let host = Host::with(|config| {
+        config.whisper.peers = hubs[..2].iter().map(|(_, at)| at.to_string()).collect();
+    });
+    let status = || wait(host.node.status()).unwrap();
+    eventually("two peers", || status().peers == 2);
+    assert!(!status().clock_confirmed);
+    wait(host.node.peer_add(&hubs[2].1.to_string())).unwrap();
+    eventually("three peers", || status().clock_confirmed);
 }
 
 fn linked(host: &mut Host) {

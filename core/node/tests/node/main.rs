@@ -18,6 +18,7 @@ mod from_friends;
 mod host;
 mod invites;
 mod lifecycle;
+mod light;
 mod messages;
 mod relay;
 mod restore;

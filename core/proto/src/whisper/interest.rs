@@ -1,15 +1,11 @@
-//! Which envelopes somebody wants: work, bloom, exact topics. The padding that hides how many topics are real is here
-//! too; who says it to whom, and when, is in the node.
+//! Which envelopes somebody wants: work, bloom, exact topics. Who says it to whom, and when, is in the node, and among
+//! which others in [`super::padding`].
 
-use crate::entropy::{Entropy, random};
 use crate::envelope::{Bloom, Topic};
-use crate::error::Result;
 use std::sync::Arc;
 
 /// Most topics one node may say it is interested in (as Waku v1).
 pub const MAX_TOPICS: usize = 10_000;
-/// Lists are padded to the next of these lengths, so that a day with one friend more looks like the last one.
-const PADDED: [usize; 6] = [16, 64, 256, 1_024, 4_096, MAX_TOPICS];
 
 /// Topics, ascending, each once. Copied by reference.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,24 +42,6 @@ impl TopicSet {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-
-    /// This set and random topics up to 16, 64, 256, 1 024, 4 096 or 10 000 in all (PROTOCOL 9). Padding of `before`
-    /// is used again, so that a second list does not tell by comparison what was padding in the first; what is new in
-    /// a list still stands out among the old, so callers change many topics at once (at a day's turn) or none.
-    pub fn padded(&self, before: &TopicSet, entropy: &mut dyn Entropy) -> Result<TopicSet> {
-        let room = PADDED.into_iter().find(|n| *n >= self.len()).unwrap_or(self.len());
-        let mut all = self.0.to_vec();
-        all.extend(before.0.iter().filter(|topic| !self.contains(**topic)).take(room - self.len()));
-        // 4 bytes are often enough the same to draw more than once, and rarely often enough to give up.
-        for _ in 0..4 {
-            while all.len() < room {
-                all.push(Topic(random(entropy)?));
-            }
-            all.sort_unstable();
-            all.dedup();
-        }
-        Ok(TopicSet(all.into()))
     }
 }
 
@@ -140,28 +118,9 @@ impl Demand {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entropy::SeededEntropy;
 
     fn topics(numbers: std::ops::Range<u32>) -> TopicSet {
         numbers.map(|n| Topic(n.to_be_bytes())).collect()
-    }
-
-    #[test]
-    fn padding_has_fixed_lengths_and_stays() {
-        let mut e = SeededEntropy::new(1);
-        let empty = TopicSet::default();
-        for (real, all) in [(0, 16), (1, 16), (16, 16), (17, 64), (65, 256), (257, 1_024), (5_000, 10_000)] {
-            let set = topics(0..real);
-            let padded = set.padded(&empty, &mut e).unwrap();
-            assert_eq!(padded.len(), all);
-            assert!(padded.covers(&set));
-        }
-        let first = topics(0..3).padded(&empty, &mut e).unwrap();
-        let again = topics(0..3).padded(&first, &mut e).unwrap();
-        assert_eq!(first, again, "two lists of the same topics do not differ");
-        let more = topics(0..4).padded(&first, &mut e).unwrap();
-        let kept = more.as_slice().iter().filter(|t| first.contains(**t)).count();
-        assert_eq!((more.len(), kept), (16, 15));
     }
 
     #[test]

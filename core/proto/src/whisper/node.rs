@@ -27,6 +27,7 @@ pub use super::peer::{Flavour, PeerId};
 use super::interest::{Demand, Interest};
 use super::limits::{Limits, WORK_FLOOR};
 use super::packet;
+use super::padding::Padding;
 use super::peer::Peer;
 use super::pool::{Bounds, Pool, Removed, SlotId};
 use super::score::{Offence, Score};
@@ -62,13 +63,16 @@ pub struct Config {
     pub archive: bool,
     /// Least work asked for.
     pub min_pow: f64,
+    /// What hides the topics of a light node. None: drawn at random, so that who compares two runs sees what is real.
+    pub padding: Option<Padding>,
     /// Bounds and times.
     pub limits: Limits,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { role: Role::Full, archive: false, min_pow: WORK_FLOOR, limits: Limits::default() }
+        let limits = Limits::default();
+        Config { role: Role::Full, archive: false, min_pow: WORK_FLOOR, padding: None, limits }
     }
 }
 
@@ -304,6 +308,9 @@ impl Node {
         config.limits.peers = config.limits.peers.clamp(1, 1_024);
         if super::status::work(config.min_pow.to_bits()).is_none() {
             config.min_pow = WORK_FLOOR;
+        }
+        if config.padding.is_none() {
+            config.padding = Padding::random(entropy.as_mut()).ok();
         }
         let limits = &config.limits;
         let bounds = Bounds {

@@ -73,7 +73,7 @@ impl Engine {
             _ => None,
         });
         if let Some(latest) = said.max() {
-            self.friend_confirms(latest);
+            self.clock_confirmed(latest);
         }
         self.drive(row, Input::Copy { frames, key, sent });
         // Nothing came of it that is written: its key lives, but what it says of keys holds.

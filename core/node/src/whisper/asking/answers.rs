@@ -4,13 +4,14 @@ use super::super::common::Common;
 use super::super::subscribing::Subscribing;
 use super::super::{Answered, Arrival, Owner};
 use super::list::NamedBy;
-use super::padding::padded;
 use super::standing::is_settled;
 use super::{AT_ONCE, Archive, Asking, NOTED, Running, seconds};
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::whisper::archive::catch_up::{
     CatchUp, Ending, Input, Limits, Range, Source, Summary, Tale,
 };
+use subrosa_proto::whisper::interest::TopicSet;
+use subrosa_proto::whisper::padding::FOR_ARCHIVES;
 use subrosa_store::peer;
 
 /// An archive that gave so many that nobody else had, and none that is wrong, did not flood us: somebody else did.
@@ -47,7 +48,8 @@ impl Asking {
                     }
                 }
             }
-            let topics = (!ask.topics.is_empty()).then(|| padded(owner, &ask.topics, &common.parts.identity));
+            let padded = |topics| common.padding.hide(&TopicSet::new(topics), &FOR_ARCHIVES);
+            let topics = (!ask.topics.is_empty()).then(|| padded(ask.topics.clone()));
             let range = Range { from: seconds(ask.from), to: seconds(ask.to), topics };
             // Archives that serve a network with less work are believed as its peers are.
             let usual = Limits::default();

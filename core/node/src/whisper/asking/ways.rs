@@ -38,6 +38,9 @@ impl Asking {
                     return;
                 };
                 let id = *id;
+                if let (Some(theirs), NamedBy::Host) = (up.clock, archive.by) {
+                    common.named_shows(&archive.address, theirs);
+                }
                 archive.way = Way::Up(up.peer);
                 self.send(id);
             }

@@ -17,7 +17,7 @@ impl Gossip {
             self.clock_moved(common);
         }
         let by = Duration::from_millis(ahead.unsigned_abs());
-        common.is_told(if ahead >= 0 { common.wall.after(by) } else { common.wall.before(by) });
+        common.friend_shows(if ahead >= 0 { common.wall.after(by) } else { common.wall.before(by) });
     }
 
     /// Whoever is no friend any more does not move our clock.

@@ -6,6 +6,7 @@ use crate::envelope::{Bloom, Envelope};
 use crate::time::Timestamp;
 use crate::whisper::interest::{Demand, Interest, MAX_TOPICS, TopicSet};
 use crate::whisper::packet;
+use crate::whisper::padding::FOR_PEERS;
 use crate::whisper::status;
 
 impl Node {
@@ -30,7 +31,7 @@ impl Node {
     }
 
     /// What peers are told. A full node wants everything and tells nothing of what its host wants.
-    pub(super) fn demand_for(&mut self, interest: &Interest) -> Demand {
+    pub(super) fn demand_for(&self, interest: &Interest) -> Demand {
         let everything = Demand { work: self.demand.work, ..Demand::EVERYTHING };
         let none = TopicSet::default();
         let topics = match (self.config.role, interest) {
@@ -38,9 +39,9 @@ impl Node {
             (Role::Light, Interest::Nothing) => &none,
             (Role::Light, Interest::Topics(topics)) => topics,
         };
-        let before = self.demand.topics.clone().unwrap_or_default();
         // Without randomness it is better to want everything than to show what is ours.
-        let Ok(padded) = topics.padded(&before, self.entropy.as_mut()) else { return everything };
+        let Some(padding) = &self.config.padding else { return everything };
+        let padded = padding.hide(topics, &FOR_PEERS);
         let bloom = Some(Bloom::from_topics(padded.as_slice()));
         let topics = (padded.len() <= MAX_TOPICS.min(self.config.limits.topics)).then_some(padded);
         Demand { bloom, topics, ..everything }
