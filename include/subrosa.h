@@ -400,6 +400,18 @@
 #define SUBROSA_CONFIG_KEEP_NODE_KEY 21
 
 /**
+ * For subrosa_config_set_number(): whether friends who are direct are told the peers and archives that you named, without
+ * grants, so that they find the same (0 or 1).
+ */
+#define SUBROSA_CONFIG_TELL_FRIENDS 22
+
+/**
+ * For subrosa_config_set_number(): whether the peers and archives that such friends name are used while you named too
+ * few (0 or 1). Their operators see your address and what you ask for.
+ */
+#define SUBROSA_CONFIG_FROM_FRIENDS 23
+
+/**
  * Which requests of people who know only our identity are shown: all.
  */
 #define SUBROSA_REQUESTS_SHOW 1
@@ -1652,11 +1664,19 @@ subrosa_status subrosa_config_set_listen(const struct subrosa_config *config,
 
 /**
  * The nodes to stay connected with: "host:port", or "subrosanode1...@host:port" to take nobody else there; at most 64.
- * A preset has none, and then Whisper is off until subrosa_peer_add() or subrosa_archive_add().
+ * A preset has none, and then Whisper is off until subrosa_peer_add() or subrosa_archive_add(), or a friend names some.
  */
 subrosa_status subrosa_config_set_peers(const struct subrosa_config *config,
                                         const char *const *addresses,
                                         size_t count);
+
+/**
+ * The addresses of our own node port as friends who are direct are told them, and as an archive where it is one; at most
+ * 64. With `count` 0, the default, nobody is told.
+ */
+subrosa_status subrosa_config_set_node_advertise(const struct subrosa_config *config,
+                                                 const char *const *addresses,
+                                                 size_t count);
 
 /**
  * Adds an archive to ask for what came while we were away: an address as of subrosa_config_set_peers(), and the grant
@@ -2462,7 +2482,7 @@ subrosa_status subrosa_peer_add(const struct subrosa_node *node, const char *add
 subrosa_status subrosa_peer_remove(const struct subrosa_node *node, const char *address);
 
 /**
- * The peers, those of the config first: at most `limit` of them, and never more than 1000, after the address `after`;
+ * The peers, those of the config first, those that friends name last: at most `limit` of them, and never more than 1000, after the address `after`;
  * NULL is from the start.
  *
  * Free `*peers` with subrosa_peers_free(); the peers themselves stay.
@@ -2518,9 +2538,15 @@ void subrosa_peers_free(struct subrosa_peers *peers);
 subrosa_status subrosa_peer_address(const struct subrosa_peer *peer, struct subrosa_text *address);
 
 /**
- * 1 if you named it, with subrosa_peer_add() or in the config; 0 if it was learned from others.
+ * 1 if you named it, with subrosa_peer_add() or in the config; 0 if it was learned from others: subrosa_peer_friend().
  */
-subrosa_status subrosa_peer_fixed(const struct subrosa_peer *peer, int32_t *fixed);
+subrosa_status subrosa_peer_fixed(const struct subrosa_peer *peer,
+                                  int32_t *fixed);
+
+/**
+ * The friend who named it, when nobody but friends did. SUBROSA_NOT_FOUND otherwise.
+ */
+subrosa_status subrosa_peer_friend(const struct subrosa_peer *peer, struct subrosa_person *person);
 
 /**
  * Whether a grant is kept for it, which only archives have: 1 or 0.

@@ -41,7 +41,7 @@ fn consider(shared: &Arc<Shared>, incoming: Incoming) {
         }
         return;
     }
-    let Some(place) = shared.places.enter(remote.ip(), &shared.config) else {
+    let Some(place) = shared.places.enter(remote.ip(), &shared.config, std::time::Instant::now()) else {
         log::debug!("no place for a connection from {remote}");
         return incoming.refuse();
     };
@@ -64,8 +64,17 @@ fn consider(shared: &Arc<Shared>, incoming: Incoming) {
 async fn receive(shared: Arc<Shared>, incoming: Incoming, mut place: Place) -> Option<(Proven, Box<Up>)> {
     let deadline = Instant::now() + shared.config.handshake;
     let connecting = incoming.accept().ok()?;
-    let switch = Switch::new(timeout_at(deadline, connecting).await.ok()?.ok()?);
-    let greeted = timeout_at(deadline, greet(&shared, &switch)).await.unwrap_or(Err(code::BYE));
+    let hellos = async {
+        let switch = Switch::new(timeout_at(deadline, connecting).await.ok()?.ok()?);
+        let greeted = timeout_at(deadline, greet(&shared, &switch)).await.unwrap_or(Err(code::BYE));
+        Some((switch, greeted))
+    };
+    let (switch, greeted) = tokio::select! {
+        biased;
+        done = hellos => done?,
+        // Dropping the connection ends it.
+        () = place.lost() => return None,
+    };
     let Greeted { hello, send, recv, claim } = match greeted {
         Ok(greeted) => greeted,
         Err(code) => {
@@ -73,7 +82,10 @@ async fn receive(shared: Arc<Shared>, incoming: Incoming, mut place: Place) -> O
             return None;
         }
     };
-    place.prove();
+    if !place.prove() {
+        turn_away(switch.connection(), code::BYE);
+        return None;
+    }
     let (queue, peer) = shared.peer(&switch, &hello);
     let up = Box::new(Up {
         peer,

@@ -4,17 +4,21 @@
 //! The table is the queue, and a look at it says everything: which rows wait, which went away since the last look (a
 //! host or the engine took them back), which are new. What is known here is only what is under way.
 
+mod fates;
+mod note;
+mod submitting;
+
 use super::common::Common;
-use super::gossip::{Fate, Gossip};
+use super::gossip::Gossip;
 use super::work::{Found, Outcome, Running};
 use crate::event::{EventKind, PublicationId as PublicId};
+use note::{Note, What};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
+use submitting::SUBMIT_AGAIN;
 use subrosa_proto::envelope::{Envelope, EnvelopeHash};
 use subrosa_proto::time::Timestamp;
-use subrosa_proto::whisper::node::NotTaken;
 use subrosa_proto::{Error, Result};
-use subrosa_store::Tx;
 use subrosa_store::publication::{self, Belongs, Publication, PublicationId, PublishResult, State};
 use tokio::sync::mpsc;
 
@@ -28,13 +32,6 @@ const EXPIRY: Duration = Duration::from_secs(300);
 const AGAIN: Duration = Duration::from_secs(5);
 /// What has ended by a clock that may be wrong is looked at again after this.
 const DOUBTED: Duration = Duration::from_secs(60);
-/// What nobody has taken is given to archives again after this, and twice as late each time.
-const SUBMIT_AGAIN: Duration = Duration::from_secs(60);
-/// The longest wait for that.
-const SUBMIT_LONGEST: Duration = Duration::from_secs(3_600);
-/// So many are read for that in one step.
-const SUBMIT_STEP: usize = 16;
-
 pub(super) struct Outgoing {
     at_work: HashMap<i64, AtWork>,
     /// What the gossip node was given, by row.
@@ -76,44 +73,6 @@ pub(super) enum Report {
     Found(Found),
     /// A write about this row has ended; what is to be written again if it failed.
     Kept(i64, Option<Note>),
-}
-
-/// Something to be kept in the store.
-#[derive(Clone)]
-pub(super) struct Note {
-    row: i64,
-    id: PublicationId,
-    host: bool,
-    what: What,
-}
-
-#[derive(Clone)]
-enum What {
-    Worked(Envelope),
-    Left,
-    /// It spreads: nobody has to say it again.
-    Spread,
-    Ended(PublishResult),
-}
-
-impl Note {
-    /// Whether the host is to hear of it.
-    fn write(&self, tx: &Tx<'_>) -> Result<bool> {
-        match &self.what {
-            What::Worked(envelope) => {
-                publication::worked(tx, self.id, envelope.raw(), envelope.hash().0).map(|_| false)
-            }
-            What::Left if self.host => publication::finish(tx, self.id, PublishResult::Sent),
-            What::Left => publication::set_state(tx, self.id, State::Out).map(|_| false),
-            What::Spread => {
-                let told = publication::finish(tx, self.id, PublishResult::Sent)?;
-                publication::remove(tx, self.id)?;
-                Ok(told)
-            }
-            What::Ended(result) if self.host => publication::finish(tx, self.id, *result),
-            What::Ended(_) => publication::remove(tx, self.id).map(|_| false),
-        }
-    }
 }
 
 impl Outgoing {
@@ -374,72 +333,6 @@ impl Outgoing {
         true
     }
 
-    /// What became of an envelope in the gossip node.
-    pub(super) fn fate(&mut self, fate: Fate, common: &mut Common) {
-        let (Fate::Left(hash) | Fate::Echoed(hash) | Fate::Lapsed(hash) | Fate::Refused(hash, _)) = fate;
-        let Some(row) = self.by_hash.get(&hash).copied() else { return };
-        match fate {
-            // Known: it came back from a peer before we said it; after a restart, say.
-            Fate::Left(_) | Fate::Refused(_, NotTaken::Known) => self.left(row, common),
-            Fate::Echoed(_) => {
-                let host = self.out.get(&row).filter(|given| given.host).copied();
-                match host {
-                    Some(given) => {
-                        self.drop_given(row);
-                        self.keep(row, given.id, true, What::Spread, common);
-                    }
-                    None => self.left(row, common),
-                }
-            }
-            Fate::Refused(_, NotTaken::Full) => {
-                self.drop_given(row);
-                self.later(common);
-            }
-            Fate::Refused(_, NotTaken::Unsendable) => self.unsendable(row, common),
-            Fate::Lapsed(_) => self.lapsed(row, common),
-        }
-    }
-
-    /// By our clock its time is over.
-    fn lapsed(&mut self, row: i64, common: &mut Common) {
-        if common.doubts_clock() {
-            self.drop_given(row);
-            return self.later_by(DOUBTED, common);
-        }
-        self.lost(row, PublishResult::Expired, common);
-    }
-
-    /// It went to a peer, or to an archive.
-    pub(super) fn left(&mut self, row: i64, common: &mut Common) {
-        let Some(given) = self.out.get_mut(&row).filter(|given| !given.left) else { return };
-        given.left = true;
-        let given = *given;
-        self.keep(row, given.id, given.host, What::Left, common);
-    }
-
-    fn unsendable(&mut self, row: i64, common: &mut Common) {
-        let found = common.parts.store.read(|s| publication::at(s, row));
-        match found {
-            Ok(Some(publication)) if publication.expires <= common.now => self.lapsed(row, common),
-            // Stamped before the clock was corrected back: its time comes.
-            Ok(Some(publication)) if is_early(&publication, common.now) => {
-                self.drop_given(row);
-                self.later(common);
-            }
-            Ok(_) => self.lost(row, PublishResult::Refused, common),
-            Err(_) => {
-                self.drop_given(row);
-                self.later(common);
-            }
-        }
-    }
-
-    fn lost(&mut self, row: i64, result: PublishResult, common: &mut Common) {
-        if let Some(given) = self.drop_given(row).filter(|given| !given.left) {
-            self.keep(row, given.id, given.host, What::Ended(result), common);
-        }
-    }
-
     pub(super) fn tick(&mut self, common: &mut Common, gossip: &mut Gossip) {
         let now = common.wall;
         if self.again.is_some_and(|at| at <= now || at > now.after(DOUBTED)) {
@@ -492,46 +385,6 @@ impl Outgoing {
         }
     }
 
-    /// Archives may take now what they did not take before.
-    pub(super) fn submit_soon(&mut self, now: Timestamp) {
-        for given in self.out.values_mut().filter(|given| !given.left) {
-            (given.submit, given.submitted) = (now, 0);
-        }
-    }
-
-    /// What nobody has taken yet, neither peer nor archive, goes into `submissions` when it is due: `room` at most.
-    pub(super) fn submit_again(&mut self, room: usize, common: &Common) {
-        let now = common.wall;
-        let due = |given: &Given| given.submit <= now || given.submit > now.after(SUBMIT_LONGEST);
-        let due = self.unsaid().filter(|(_, given)| due(given)).map(|(row, _)| row);
-        let rows: Vec<i64> = due.take(room.min(SUBMIT_STEP)).collect();
-        for row in rows {
-            if let Some(given) = self.out.get_mut(&row) {
-                let wait = (SUBMIT_AGAIN * (1 << given.submitted.min(10))).min(SUBMIT_LONGEST);
-                (given.submit, given.submitted) = (now.after(wait), given.submitted.saturating_add(1));
-            }
-            match common.parts.store.read(|s| publication::at(s, row)) {
-                Ok(Some(publication)) if publication.expires > common.now => {
-                    if let Ok(envelope) = Envelope::decode(&publication.raw) {
-                        self.submissions.push_back((row, envelope));
-                    }
-                }
-                Ok(_) => {}
-                Err(error) => log::warn!("a publication cannot be read: {error}"),
-            }
-        }
-    }
-
-    /// When [`Outgoing::submit_again`] has something to do, by the wall clock.
-    pub(super) fn next_submission(&self) -> Option<Timestamp> {
-        self.unsaid().map(|(_, given)| given.submit).min()
-    }
-
-    fn unsaid(&self) -> impl Iterator<Item = (i64, &Given)> {
-        let unsaid = self.out.iter().filter(|(row, given)| !given.left && !self.settling.contains_key(row));
-        unsaid.map(|(row, given)| (*row, given))
-    }
-
     /// When something is due, by the wall clock.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         let progress = self.at_work.values().any(|at| at.host).then(|| self.progress.after(PROGRESS));
@@ -544,9 +397,4 @@ impl Outgoing {
         self.stopped = true;
         self.at_work.clear();
     }
-}
-
-fn is_early(publication: &Publication, now: Timestamp) -> bool {
-    let sent = Envelope::decode(&publication.raw).map_or(0, |envelope| envelope.sent());
-    u64::from(sent) * 1_000 > now.as_millis()
 }
