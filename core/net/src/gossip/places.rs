@@ -181,7 +181,9 @@ mod tests {
         let mut silent: Vec<Place> = (0..8).map(|n| at(n / 4, 0).unwrap()).collect();
         assert!(at(9, 1).is_none(), "they may be on their way to say hello");
         let mut honest = at(9, 4).unwrap();
-        let lost = |silent: &mut Vec<Place>| silent.iter_mut().filter(|place| !place.prove()).count();
+        let lost = |silent: &mut Vec<Place>| {
+            silent.iter_mut().map(|place| !place.prove()).filter(|lost| *lost).count()
+        };
         // Whoever holds most loses first, and cannot win it back from those who hold less.
         assert!(at(0, 5).is_some_and(|place| places.unproven() == 8 && place.address == silent[0].address));
         drop(at(8, 6).unwrap());

@@ -3,7 +3,7 @@
 use crate::raw::{self, GOSSIP};
 use crate::support::{Node, V4, config, connect, until};
 use std::time::Duration;
-use subrosa_net::gossip::{DialFailure, GossipConfig};
+use subrosa_net::gossip::{DialFailure, GossipConfig, GossipEvent};
 use tokio::net::UdpSocket;
 use tokio::time::Instant;
 
@@ -106,4 +106,36 @@ async fn a_dial_that_nobody_answers_ends_in_time_and_so_do_too_many() {
     let mut why = [a.failed().await, a.failed().await, a.failed().await];
     why.sort_by_key(|why| *why == DialFailure::NoAnswer);
     assert_eq!(why, [DialFailure::Busy, DialFailure::NoAnswer, DialFailure::NoAnswer]);
+}
+
+#[tokio::test]
+async fn four_addresses_that_are_silent_keep_nobody_out() {
+    // Nobody is ended for its silence as long as this test lasts.
+    let handshake = Duration::from_secs(600);
+    let settings = GossipConfig { per_address: 4, unproven: 16, retry_from: 64, handshake, ..config() };
+    let mut a = Node::with("127.0.0.1:0", settings, 64);
+    let clients: Vec<_> = (1..=4).map(|n| raw::client(&format!("127.6.3.{n}:0"), GOSSIP)).collect();
+    let mut silent = Vec::new();
+    for client in &clients {
+        for _ in 0..4 {
+            silent.push(raw::connect(client, a.addr()).await.unwrap());
+        }
+    }
+    until("all places are held", || a.endpoint.unproven() == 16).await;
+    let mut b = Node::new("127.6.3.9:0");
+    let begin = Instant::now();
+    loop {
+        b.dial(&a);
+        match b.next().await {
+            GossipEvent::Up(_) => break,
+            GossipEvent::DialFailed { why, .. } => assert_eq!(why, DialFailure::Refused),
+            other => panic!("unexpected {other:?}"),
+        }
+        assert!(begin.elapsed() < Duration::from_secs(60), "kept out");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    a.up().await;
+    let ended = || silent.iter().filter(|connection| connection.close_reason().is_some()).count();
+    until("one of them has made room", || ended() >= 1).await;
+    assert_eq!((ended(), a.endpoint.unproven()), (1, 15));
 }
