@@ -9,7 +9,9 @@ use std::time::Duration;
 use subrosa_net::gossip::PeerAddress;
 use subrosa_proto::friends::address::Network;
 use subrosa_proto::friends::frame::Frame;
-use subrosa_proto::friends::neighbours::{self, MAX_TEXT, Neighbours, is_reachable, is_shared};
+use subrosa_proto::friends::neighbours::{
+    self, MAX_ARCHIVES, MAX_PEERS, MAX_TEXT, Neighbours, is_reachable, is_shared,
+};
 use subrosa_proto::time::Timestamp;
 use subrosa_store::friend;
 
@@ -20,23 +22,28 @@ const LOOK: Duration = Duration::from_secs(60);
 
 impl Engine {
     /// What a friend who is `at` this address on a link, or somewhere, is told now: whom the host named, never whom
-    /// other friends did, and our own node port only where the host advertises it.
-    fn own_neighbours(&mut self, at: Option<IpAddr>, now: Timestamp, networks: &[Network]) -> Neighbours {
-        self.address_counter += 1;
-        let config = &self.config.whisper;
+    /// other friends did, and our own node port only where the host advertises it. Its counter is still to be given.
+    pub(super) fn own_neighbours(&self, at: Option<IpAddr>, networks: &[Network]) -> Neighbours {
+        let (config, now) = (&self.config.whisper, self.now());
         if !config.tell_friends {
-            return neighbours::offer(self.address_counter, &[], &[], now);
+            return neighbours::offer(0, &[], &[], now);
         }
         let host = self.whisper.of_host();
         let own: Vec<PeerAddress> = config.advertise.iter().filter_map(|text| text.parse().ok()).collect();
         let keeps = config.archive.is_some();
-        let texts = |list: &mut dyn Iterator<Item = &PeerAddress>| -> Vec<String> {
+        let texts = |list: &mut dyn Iterator<Item = &PeerAddress>, most: usize| -> Vec<String> {
             let told = list.filter(|address| is_shared(&host_of(address), at, networks));
-            told.map(ToString::to_string).filter(|text| text.len() <= MAX_TEXT).collect()
+            told.map(ToString::to_string).filter(|text| text.len() <= MAX_TEXT).take(most).collect()
         };
-        let peers = texts(&mut own.iter().chain(&host.peers));
-        let archives = texts(&mut own.iter().filter(|_| keeps).chain(&host.archives));
-        neighbours::offer(self.address_counter, &peers, &archives, now)
+        let peers = texts(&mut own.iter().chain(&host.peers), MAX_PEERS);
+        let archives = texts(&mut own.iter().filter(|_| keeps).chain(&host.archives), MAX_ARCHIVES);
+        neighbours::offer(0, &peers, &archives, now)
+    }
+
+    /// The word with the next number.
+    pub(super) fn numbered(&mut self, word: Neighbours) -> Neighbours {
+        self.address_counter += 1;
+        Neighbours { counter: self.address_counter, ..word }
     }
 
     /// A link is up, or something has changed since: tells the friend, if there is anything to tell or to take back.
@@ -47,13 +54,13 @@ impl Engine {
         };
         let Some(at) = friend.link.as_ref().map(|link| link.handle.remote().ip()) else { return };
         let told = friend.record.told_neighbours.as_deref().and_then(read);
-        let word = self.own_neighbours(Some(at), now, &networks());
+        let word = self.own_neighbours(Some(at), &networks());
         let due = neighbours::due(told.as_ref(), &word, now);
         // The friend may have lost what it was told, or did not want it then.
         if !due && (!opening || word.is_empty()) {
             return;
         }
-        let frame = Frame::Neighbours(word).encode();
+        let frame = Frame::Neighbours(self.numbered(word)).encode();
         let said =
             self.friends.get(&row).and_then(|f| f.link.as_ref()).map(|l| l.handle.send_first(frame.clone()));
         match said {
@@ -73,20 +80,19 @@ impl Engine {
         self.dark_soon();
     }
 
-    /// The word for a friend without a link, if it is due. What only a friend beside us can use is neither said nor
-    /// taken back there.
-    pub(super) fn neighbours_due(&mut self, row: i64, now: Timestamp) -> Option<Neighbours> {
-        let told = self.friends.get(&row)?.record.told_neighbours.as_deref().and_then(read);
+    /// Whether a friend without a link is due to hear `word`, which is for friends anywhere. What only a friend beside
+    /// us can use is neither said nor taken back there.
+    pub(super) fn neighbours_due(&self, row: i64, word: &Neighbours, now: Timestamp) -> bool {
+        let told = self.friends.get(&row).and_then(|friend| friend.record.told_neighbours.as_deref());
         let abroad = |texts: &[String]| -> Vec<String> {
             let shared = |text: &&String| text.parse().is_ok_and(|at| is_shared(&host_of(&at), None, &[]));
             texts.iter().filter(shared).cloned().collect()
         };
-        let told = told.map(|told| {
+        let told = told.and_then(read).map(|told| {
             let (peers, archives) = (abroad(&told.peers), abroad(&told.archives));
             Neighbours { peers, archives, ..told }
         });
-        let word = self.own_neighbours(None, now, &[]);
-        neighbours::due(told.as_ref(), &word, now).then_some(word)
+        neighbours::due(told.as_ref(), word, now)
     }
 
     /// The friend was told this.

@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn lists_have_fixed_lengths_and_two_runs_ask_for_the_same() {
-        let padding = || Padding::new(&[7; 32], topics(1_000..1_016));
+        let padding = || Padding::new(&[7; 32], topics(1_000..1_016).as_slice().to_vec());
         let cases = [
             (0, 16),
             (1, 16),
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_topic_of_the_block_goes_with_all_of_it_and_needs_no_others() {
-        let padding = Padding::new(&[7; 32], topics(0..16));
+        let padding = Padding::new(&[7; 32], topics(0..16).as_slice().to_vec());
         assert_eq!(padding.hide(&topics(3..4), &FOR_PEERS), topics(0..16));
         let both = topics(15..17);
         let padded = padding.hide(&both, &FOR_PEERS);

@@ -37,7 +37,7 @@ enum Errand {
 /// What came of an errand.
 enum Done {
     Said(i64, PairKeys),
-    Told(i64, Option<FriendRow>),
+    Told(i64, Option<Box<FriendRow>>),
 }
 
 /// What sealing requests and accepts takes.
@@ -115,7 +115,7 @@ fn ended(tx: &Tx<'_>, person: PersonId) -> Result<Option<Done>> {
     }
     event::push(tx, Some(row.row), &friend_event(FriendChange::NoAnswer))?;
     if row.record.state == FriendState::Friend {
-        return Ok(Some(Done::Told(row.row, Some(row))));
+        return Ok(Some(Done::Told(row.row, Some(Box::new(row)))));
     }
     friend::remove(tx, person)?;
     Ok(Some(Done::Told(row.row, None)))
@@ -263,7 +263,7 @@ impl Engine {
         match done {
             Done::Said(row, keys) => self.keys_are(row, keys),
             Done::Told(row, None) => self.forget(row),
-            Done::Told(_, Some(row)) => self.adopt(row),
+            Done::Told(_, Some(row)) => self.adopt(*row),
         }
     }
 

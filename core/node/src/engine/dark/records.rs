@@ -28,19 +28,22 @@ impl Engine {
         if rows.is_empty() {
             return;
         }
-        let own = self.own_addresses();
+        let (own, word) = (self.own_addresses(), self.own_neighbours(None, &[]));
         for row in rows {
             let Some(friend) = self.friends.get(&row) else { continue };
             let told = friend.record.told_addresses.as_deref().and_then(read);
             let record_at = friend.pair.record_at;
             let addresses = !own.is_empty() && address::due(told.as_ref(), &own, now);
-            let neighbours = self.neighbours_due(row, now);
-            if !addresses && neighbours.is_none() {
+            let neighbours = self.neighbours_due(row, &word, now);
+            if !addresses && !neighbours {
                 continue;
             }
             match record_at {
                 Some(at) if at > now && at <= now.after(APART) => self.dark.next = self.dark.next.min(at),
-                _ => self.tell_record(row, addresses.then_some(own.as_slice()), neighbours, now),
+                _ => {
+                    let word = neighbours.then(|| self.numbered(word.clone()));
+                    self.tell_record(row, addresses.then_some(own.as_slice()), word, now);
+                }
             }
         }
     }

@@ -1,7 +1,9 @@
 use super::*;
 use crate::entropy::SeededEntropy;
+use crate::envelope::Envelope;
 use crate::envelope::{Bloom, Draft, Topic};
 use crate::whisper::interest::TopicSet;
+use crate::whisper::limits::Limits;
 use crate::whisper::limits::Rate;
 use crate::whisper::made;
 use crate::whisper::packet::Packet;
