@@ -7,8 +7,8 @@ use crate::whisper::hub;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use subrosa::{
-    ArchiveAddress, Config, DeliveryState, EventKind, MessageId, PeerInfo, Secret32, SubscribeKey,
-    Subscription, Way, wait,
+    ArchiveAddress, ArchiveRole, Config, DeliveryState, EventKind, MessageId, PeerInfo, Secret32,
+    SubscribeKey, Subscription, Way, wait,
 };
 use subrosa_proto::envelope::Envelope;
 use subrosa_store::archive::{Archive, ArchiveOptions, Query, SqliteArchive};
@@ -229,6 +229,38 @@ fn three_peers_of_the_host_confirm_its_clock() {
     assert!(!status().clock_confirmed);
     wait(host.node.peer_add(&hubs[2].1.to_string())).unwrap();
     eventually("three peers", || status().clock_confirmed);
+}
+
+#[test]
+fn what_friends_named_is_not_passed_on_and_an_own_node_port_only_where_it_is_advertised() {
+    let relay = Relay::new();
+    let (_a, mut b) = met(&relay);
+    let mut c = Host::with(shares);
+    make_friends(&mut b, &mut c);
+    fence(&mut b, &mut c);
+    assert_eq!(lists(&c), (Vec::new(), Vec::new()), "b has only what a friend named");
+    // A node port of its own is nobody's business, until the host says where it is.
+    let folder = tempfile::tempdir().unwrap();
+    let serves = |config: &mut Config| {
+        shares(config);
+        config.whisper.listen = vec![([127, 0, 0, 1], 0).into()];
+        config.whisper.archive = Some(ArchiveRole::new(folder.path().join("archive")));
+    };
+    b.restart_with(|config| {
+        serves(config);
+        config.whisper.from_friends = false;
+    });
+    linked(&mut c);
+    fence(&mut b, &mut c);
+    assert_eq!(lists(&c), (Vec::new(), Vec::new()));
+    b.restart_with(|config| {
+        serves(config);
+        config.whisper.advertise = vec!["192.0.2.1:30400".to_owned()];
+    });
+    told(&c, &b);
+    let (peers, archives) = lists(&c);
+    assert_eq!((peers.len(), peers[0].address.as_str()), (1, "192.0.2.1:30400"));
+    assert_eq!((archives.len(), archives[0].address.as_str()), (1, "192.0.2.1:30400"));
 }
 
 fn linked(host: &mut Host) {
