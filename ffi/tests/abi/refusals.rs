@@ -593,6 +593,7 @@ unsafe fn rows(t: &mut Table) {
             subrosa_subscription_label(null(), dangling_mut()),
             subrosa_peer_address(null(), dangling_mut()),
             subrosa_peer_fixed(null(), dangling_mut()),
+            subrosa_peer_friend(null(), dangling_mut()),
             subrosa_peer_granted(null(), dangling_mut()),
             subrosa_peer_last_good(null(), dangling_mut()),
             subrosa_invite_label(null(), dangling_mut()),
