@@ -96,7 +96,7 @@ fn command(node: &Node, faults: &FaultControl, words: &[&str]) -> Result<Value, 
         ["invite" | "invite_asking"] => {
             let auto_accept = words == ["invite"];
             let options = InviteOptions { auto_accept, ..InviteOptions::default() };
-            Ok(wait(node.invite_create(options))?.text.into())
+            Ok(wait(node.invite_create(options))?.text.clone().into())
         }
         ["redeem", text] => Ok(wait(node.invite_redeem(text, RedeemOptions::default()))?.to_string().into()),
         ["send", person, tag, first, count] => {
