@@ -15,10 +15,13 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use subrosa::Error;
 
-/// A turn ends when its process has had nothing to say for so long.
+/// A turn ends when its process has had nothing to say for so long, and twice as long after each turn that brought
+/// nothing: the machine may be slow.
 const SILENCE: Duration = Duration::from_millis(1_800);
 /// And after this in any case.
 const LONGEST_TURN: Duration = Duration::from_secs(15);
+/// The longest that opening a store may take.
+const OPENING: Duration = Duration::from_secs(60);
 /// How long a killed server stays away.
 const AWAY: Duration = Duration::from_millis(300);
 /// Each side sends its messages in so many turns.
@@ -43,6 +46,8 @@ struct Tally {
     cut_short: u64,
     /// SIGKILLs of the node and of the archive.
     servers: [u64; 2],
+    /// Turns in a row that brought nothing.
+    in_vain: u32,
 }
 
 impl Dark {
@@ -52,7 +57,7 @@ impl Dark {
             messages,
             size: demo.size,
             seed: demo.seed.map_or_else(chance::seed, Ok)?,
-            limit: demo.timeout.unwrap_or(Duration::from_secs(180 + messages / 20)),
+            limit: demo.timeout.unwrap_or(Duration::from_secs(600 + messages / 20)),
         })
     }
 
@@ -198,11 +203,12 @@ impl Dark {
         tally.turns += 1;
         let before = (stage.figures_of(side), stage.figures_of(other(side)));
         stage.start(side)?;
-        let started = Instant::now();
-        let last = end.min(started + LONGEST_TURN);
-        if !stage.until(last, |stage| stage.is_ready(side))? {
+        if !stage.until(Instant::now() + OPENING, |stage| stage.is_ready(side))? {
             return Err(Error::new(subrosa::ErrorKind::TimedOut, "opening a store took too long"));
         }
+        let started = Instant::now();
+        let last = end.min(started + LONGEST_TURN);
+        let silence = (SILENCE * 2_u32.pow(tally.in_vain.min(4))).min(LONGEST_TURN);
         let name = stage.name(side);
         let (pid, there) = (stage.pid(side), stage.lives.of(side));
         if number == 0 {
@@ -254,7 +260,7 @@ impl Dark {
                 // Whoever is there meets it again first.
                 continue;
             }
-            let idle = stage.silence() >= SILENCE && returns.is_none() && dies.is_none();
+            let idle = stage.silence() >= silence && returns.is_none() && dies.is_none();
             let idle = idle && stage.ledger(side).unsent() == 0;
             if idle || now >= last || cut.is_some_and(|at| now >= at) {
                 break;
@@ -273,6 +279,7 @@ impl Dark {
             stage.close(&[side], end)?;
         }
         let after = (stage.figures_of(side), stage.figures_of(other(side)));
+        tally.in_vain = if after == before { tally.in_vain + 1 } else { 0 };
         let how = match (short, killed) {
             (true, _) => "is killed in the middle of it",
             (false, true) => "is killed",
