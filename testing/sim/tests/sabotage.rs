@@ -64,7 +64,8 @@ noticed! {
     a_copy_that_is_forgotten: ForgetCopied in "dark" as ["a message is not sealed again while its copy lives"];
     voids_that_vanish_from_copies: DropCopiedVoids in "dark" as ["everything drains once faults have stopped"];
     a_copy_that_leaves_too_early: PostEarly in "dark" as ["a position is durable before it is transmitted"];
-    a_copy_that_outlives_its_message: LongCopies in "dark" as ["a copy ends with its message"];
+    a_copy_that_outlives_its_message: LongCopies in "dark" as
+        ["a copy ends with its message", "a message is not sealed again while its copy lives"];
     a_store_that_does_not_wait: IgnoreHeld in "dark-rollback" as
         ["a store that waits for a decision sends nothing"];
     a_way_that_is_not_kept: ForgetWays in "ways" as ["a message goes by the way its host chose"];
