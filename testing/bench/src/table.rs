@@ -40,22 +40,28 @@ impl Table {
     }
 
     pub(crate) fn print(&self) {
-        println!("| what | ours: median (min to max) | beside it: median (min to max) | ratio | budget |");
+        println!(
+            "| what | ours: median (min to max) | beside it: median (min to max) | ratio: median (min to max) | budget |"
+        );
         println!("|---|---|---|---|---|");
         for line in &self.0 {
-            let (ours, spread) = summary(&line.ours, line.unit);
             let (beside, ratio) = match &line.theirs {
-                None => ("".to_owned(), "".to_owned()),
-                Some((peer, theirs)) => {
-                    let (median, spread) = summary(theirs, line.unit);
-                    (format!("{peer}: {spread}"), format!("{:.2}", ours / median))
-                }
+                None => (String::new(), None),
+                Some((peer, theirs)) => (
+                    format!("{peer}: {}", summary(theirs, line.unit)),
+                    // Each turn of ours beside the turn of theirs that followed it.
+                    Some(
+                        line.ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect::<Vec<_>>(),
+                    ),
+                ),
             };
-            let budget = match (line.budget, ratio.parse::<f64>()) {
-                (Budget::AtMost(most), Ok(r)) => verdict("<=", most, r <= most),
-                (Budget::AtLeast(least), Ok(r)) => verdict(">=", least, r >= least),
+            let budget = match (line.budget, ratio.clone().map(median)) {
+                (Budget::AtMost(most), Some(r)) => verdict("<=", most, r <= most),
+                (Budget::AtLeast(least), Some(r)) => verdict(">=", least, r >= least),
                 _ => String::new(),
             };
+            let (spread, ratio) =
+                (summary(&line.ours, line.unit), ratio.map_or(String::new(), |r| summary(&r, "")));
             println!("| {} | {spread} | {beside} | {ratio} | {budget} |", line.what);
         }
     }
@@ -65,18 +71,13 @@ fn verdict(sign: &str, bound: f64, met: bool) -> String {
     format!("{sign} {bound}{}", if met { "" } else { ": MISSED" })
 }
 
-fn summary(values: &[f64], unit: &str) -> (f64, String) {
+/// The median of `values` and how far they spread.
+fn summary(values: &[f64], unit: &str) -> String {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let at = |i: usize| sorted.get(i).copied().unwrap_or(f64::NAN);
-    let median = at(sorted.len() / 2);
-    let text = format!(
-        "{} {unit} ({} to {})",
-        number(median),
-        number(at(0)),
-        number(at(sorted.len().saturating_sub(1)))
-    );
-    (median, text)
+    let at = |i: usize| number(sorted.get(i).copied().unwrap_or(f64::NAN));
+    let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
+    format!("{}{unit} ({} to {})", at(sorted.len() / 2), at(0), at(sorted.len().saturating_sub(1)))
 }
 
 fn number(n: f64) -> String {
