@@ -121,20 +121,48 @@ pub(crate) fn hash_in_domain(domain: &str, bytes: &[u8]) -> [u8; 32] {
 /// AES-256-GCM: `ciphertext | tag (16 bytes)`. A nonce must never come twice under one key. Fails only beyond the
 /// 64 GiB that the cipher takes ([`ErrorKind::TooLarge`]).
 pub fn seal(key: &Secret32, nonce: &[u8; 12], aad: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
-    Aes256Gcm::new(key.as_bytes().into())
-        .encrypt(Nonce::from_slice(nonce), Payload { msg: plain, aad })
-        .map_err(|_| Error::new(ErrorKind::TooLarge, "AES-GCM seals at most 64 GiB at once"))
+    Cipher::new(key).seal(nonce, aad, plain)
 }
 
 /// Opens what [`seal`] made. [`ErrorKind::Damaged`] when key, nonce, associated data, ciphertext or tag is another:
 /// which of them cannot be told.
 pub fn open(key: &Secret32, nonce: &[u8; 12], aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
-    Aes256Gcm::new(key.as_bytes().into())
-        .decrypt(Nonce::from_slice(nonce), Payload { msg: sealed, aad })
-        .map(Zeroizing::new)
-        .map_err(|_| {
-            Error::damaged("a sealed value does not open: it was changed, moved, or has another key")
-        })
+    Cipher::new(key).open(nonce, aad, sealed)
+}
+
+/// A key of AES-256-GCM that is used again and again: what is computed from it is computed once. Never shown. It lives on
+/// the heap, so that moving the value leaves no copy behind.
+///
+/// The round keys are wiped on drop. The key of GHASH, which the tags are made with, is not, here as in [`seal`]: `polyval`
+/// drops nothing where it chooses its implementation at run time. Who finds it can forge tags, and reads nothing.
+#[derive(Clone)]
+pub struct Cipher(Box<Aes256Gcm>);
+
+impl Cipher {
+    /// For `key`.
+    pub fn new(key: &Secret32) -> Cipher {
+        Cipher(Box::new(Aes256Gcm::new(key.as_bytes().into())))
+    }
+
+    /// As [`seal`].
+    pub fn seal(&self, nonce: &[u8; 12], aad: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
+        self.0
+            .encrypt(Nonce::from_slice(nonce), Payload { msg: plain, aad })
+            .map_err(|_| Error::new(ErrorKind::TooLarge, "AES-GCM seals at most 64 GiB at once"))
+    }
+
+    /// As [`open`].
+    pub fn open(&self, nonce: &[u8; 12], aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+        self.0.decrypt(Nonce::from_slice(nonce), Payload { msg: sealed, aad }).map(Zeroizing::new).map_err(
+            |_| Error::damaged("a sealed value does not open: it was changed, moved, or has another key"),
+        )
+    }
+}
+
+impl fmt::Debug for Cipher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cipher")
+    }
 }
 
 /// The length of a part, 16 bits big-endian; from 65 535 on, 0xffff and then the length in 64 bits, so that the

@@ -3,8 +3,9 @@
 //! A sealed value is `key number u32 | nonce 12 | ciphertext | tag 16`, numbers big-endian. Its associated data is
 //! its [`Place`].
 
+use std::cell::RefCell;
 use std::sync::Arc;
-use subrosa_proto::crypto::{self, Secret32};
+use subrosa_proto::crypto::{self, Cipher, Secret32};
 use subrosa_proto::entropy::{Entropy, OsEntropy};
 use subrosa_proto::{Error, ErrorKind, Result};
 use zeroize::Zeroizing;
@@ -16,6 +17,8 @@ pub(crate) const SEALS: i64 = MOST_SEALS - 2 * SEAL_STEP;
 /// Seals are counted on disk in steps of so many.
 pub(crate) const SEAL_STEP: i64 = 1 << 20;
 
+/// Nonces in one call for randomness.
+const NONCES_AT_ONCE: usize = 64;
 /// Bytes before the ciphertext.
 const HEAD: usize = 4 + 12;
 
@@ -84,19 +87,45 @@ struct DataKey {
     number: u32,
     master: Secret32,
     /// One per table, in the order of their numbers.
-    seal: Vec<Secret32>,
+    seal: Vec<Cipher>,
 }
 
 impl DataKey {
     fn new(number: u32, master: Secret32) -> DataKey {
         let seal = (1..=TABLES)
             .map(|table| crypto::derive(master.as_bytes(), "subrosa store seal", &[&table.to_be_bytes()]))
+            .map(|key| Cipher::new(&key))
             .collect();
         DataKey { number, master, seal }
     }
 
-    fn table(&self, table: Table) -> Result<&Secret32> {
+    fn table(&self, table: Table) -> Result<&Cipher> {
         self.seal.get(table as usize - 1).ok_or_else(|| Error::internal("a table without a sealing key"))
+    }
+}
+
+/// Random nonces, asked for many at once: a call into the system for each would cost more than sealing.
+#[derive(Debug, Default)]
+pub(crate) struct Nonces(RefCell<Vec<[u8; 12]>>);
+
+impl Nonces {
+    /// One that nobody had before.
+    fn next(&self) -> Result<[u8; 12]> {
+        let mut left = self.0.borrow_mut();
+        if let Some(nonce) = left.pop() {
+            return Ok(nonce);
+        }
+        let mut fresh = [[0; 12]; NONCES_AT_ONCE];
+        OsEntropy.fill(fresh.as_flattened_mut())?;
+        let (nonce, rest) = fresh.split_last().ok_or_else(|| Error::internal("no nonces"))?;
+        left.extend_from_slice(rest);
+        Ok(*nonce)
+    }
+
+    /// Forgets those that are left. None outlives a group of jobs: what copies our memory while the writer waits (a
+    /// machine that is suspended and resumed twice) copies no nonce that is still to be used.
+    pub(crate) fn forget(&self) {
+        self.0.borrow_mut().clear();
     }
 }
 
@@ -139,11 +168,10 @@ impl Ring {
     }
 
     /// `plain`, sealed for `place`.
-    pub(crate) fn seal(&self, place: Place, plain: &[u8]) -> Result<Vec<u8>> {
+    pub(crate) fn seal(&self, nonces: &Nonces, place: Place, plain: &[u8]) -> Result<Vec<u8>> {
         let key = self.keys.last().ok_or_else(|| Error::internal("no data key"))?;
-        let mut nonce = [0; 12];
-        OsEntropy.fill(&mut nonce)?;
-        let sealed = crypto::seal(key.table(place.table)?, &nonce, &place.bytes(&self.store), plain)?;
+        let nonce = nonces.next()?;
+        let sealed = key.table(place.table)?.seal(&nonce, &place.bytes(&self.store), plain)?;
         let mut out = Vec::with_capacity(HEAD + sealed.len());
         out.extend_from_slice(&key.number.to_be_bytes());
         out.extend_from_slice(&nonce);
@@ -166,7 +194,7 @@ impl Ring {
         let (nonce, sealed) = rest.split_first_chunk::<12>().ok_or_else(damaged)?;
         let number = u32::from_be_bytes(*number);
         let key = self.keys.iter().rev().find(|key| key.number == number).ok_or_else(damaged)?;
-        crypto::open(key.table(place.table)?, nonce, &place.bytes(&self.store), sealed).map_err(|_| damaged())
+        key.table(place.table)?.open(nonce, &place.bytes(&self.store), sealed).map_err(|_| damaged())
     }
 
     /// The look-up value of `parts` in `table`. Parts are of fixed length, or the last.
@@ -197,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_value_opens_only_in_its_place() {
-        let sealed = ring(1).seal(place(), b"words").unwrap();
+        let sealed = ring(1).seal(&Nonces::default(), place(), b"words").unwrap();
         assert_eq!(ring(1).open(place(), &sealed).unwrap().as_slice(), b"words");
         for other in [
             Place { table: Table::Held, ..place() },
@@ -214,10 +242,10 @@ mod tests {
     #[test]
     fn a_new_key_seals_and_the_old_ones_still_open() {
         let old = ring(1);
-        let sealed = old.seal(place(), b"old").unwrap();
+        let sealed = old.seal(&Nonces::default(), place(), b"old").unwrap();
         let new = old.with(2, Secret32::new([8; 32]));
         assert_eq!(new.open(place(), &sealed).unwrap().as_slice(), b"old");
-        let sealed = new.seal(place(), b"new").unwrap();
+        let sealed = new.seal(&Nonces::default(), place(), b"new").unwrap();
         assert_eq!(sealed[..4], [0, 0, 0, 2]);
         assert_eq!(new.open(place(), &sealed).unwrap().as_slice(), b"new");
         assert!(old.open(place(), &sealed).is_err());
@@ -230,7 +258,13 @@ mod tests {
 
     #[test]
     fn nonces_differ() {
-        assert_ne!(ring(1).seal(place(), b"words").unwrap(), ring(1).seal(place(), b"words").unwrap());
+        let (ring, nonces) = (ring(1), Nonces::default());
+        let seal = |_| ring.seal(&nonces, place(), b"words").unwrap();
+        let mut sealed: Vec<_> = (0..3 * NONCES_AT_ONCE).map(seal).collect();
+        nonces.forget();
+        sealed.extend((0..NONCES_AT_ONCE).map(seal));
+        let different: std::collections::HashSet<&[u8]> = sealed.iter().map(|s| &s[4..16]).collect();
+        assert_eq!(different.len(), sealed.len());
     }
 
     proptest! {
@@ -243,7 +277,7 @@ mod tests {
 
         #[test]
         fn each_flipped_bit_is_noticed(bit in 0usize..(16 + 5 + 16) * 8) {
-            let mut sealed = ring(1).seal(place(), b"words").unwrap();
+            let mut sealed = ring(1).seal(&Nonces::default(), place(), b"words").unwrap();
             sealed[bit / 8] ^= 1 << (bit % 8);
             prop_assert_eq!(ring(1).open(place(), &sealed).unwrap_err().kind(), ErrorKind::Damaged);
         }

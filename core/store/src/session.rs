@@ -4,7 +4,7 @@
 use crate::conversation::Recent;
 use crate::meta::{Lock, Meta};
 use crate::record;
-use crate::ring::{Place, Ring, Table};
+use crate::ring::{Nonces, Place, Ring, Table};
 use crate::sqlite::Fault;
 use rusqlite::{CachedStatement, Connection};
 use std::cell::{Cell, RefCell};
@@ -55,6 +55,8 @@ pub(crate) struct Tally {
     pub(crate) next_row: Cell<i64>,
     /// Seals made under the newest data key.
     pub(crate) seals: Cell<i64>,
+    /// Nonces for seals to come.
+    pub(crate) nonces: Nonces,
     /// Something was deleted that must not stay in the log.
     pub(crate) erase: Cell<bool>,
     /// Conversations as they stand after what was applied; forgotten whenever anything is undone.
@@ -84,7 +86,7 @@ impl<'c> Tx<'c> {
 
     pub(crate) fn seal(&self, place: Place, plain: &[u8]) -> Result<Vec<u8>> {
         self.tally.seals.set(self.tally.seals.get() + 1);
-        self.session.ring.seal(place, plain)
+        self.session.ring.seal(&self.tally.nonces, place, plain)
     }
 
     pub(crate) fn seal_record<R: Record>(&self, place: Place, value: &R) -> Result<Vec<u8>> {
