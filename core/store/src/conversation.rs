@@ -236,9 +236,18 @@ pub(crate) fn flush(tx: &Tx<'_>) -> Result<()> {
 /// Answers the query from the outbox of the friend of row `friend`.
 pub fn query(session: &Session<'_>, friend: i64, query: &Query) -> Result<Loaded> {
     match find(session, friend)? {
-        Some(conversation) => outbox::query(session, friend, conversation.epoch, query),
+        Some(conversation) => outbox::query(session, friend, conversation.epoch, query, &mut |_, _| ()),
         None => Ok(Loaded::default()),
     }
+}
+
+/// As [`query`], in the writer: what follows from the answer finds the rows at once.
+pub fn query_in(tx: &Tx<'_>, friend: i64, query: &Query) -> Result<Loaded> {
+    let Some(mut recent) = tx.recall(friend) else { return self::query(tx, friend, query) };
+    let epoch = recent.epoch();
+    let loaded = outbox::query(tx, friend, epoch, query, &mut |id, queued| recent.remember(id, queued));
+    tx.remember(friend, recent);
+    loaded
 }
 
 /// What the conversation with the friend of row `friend` is made from.

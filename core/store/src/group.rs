@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 use subrosa_proto::{Error, ErrorKind, Result};
 
 /// Joins jobs that build on each other: once one fails, those after it are not run and fail too, and so do those
@@ -36,6 +37,8 @@ pub(crate) trait Work: Send {
     fn run(&mut self, tx: &Tx<'_>) -> Result<()>;
     /// The same for all jobs of a chain.
     fn chain(&self) -> Option<usize>;
+    /// What it may do.
+    fn kind(&self) -> Kind;
     /// Whether it ran and succeeded, so far.
     fn succeeded(&self) -> bool;
     /// Whether it ran and failed.
@@ -46,7 +49,17 @@ pub(crate) trait Work: Send {
     fn finish(self: Box<Self>);
 }
 
+/// What a job may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Anything: its success says that the disk has taken what it wrote.
+    Writes,
+    /// It only reads, and waits for the disk only if others of its group write.
+    Reads,
+}
+
 pub(crate) struct Job<T, J, D> {
+    kind: Kind,
     job: Option<J>,
     done: Option<D>,
     result: Option<Result<T>>,
@@ -59,8 +72,8 @@ where
     J: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
     D: FnOnce(Result<T>) + Send + 'static,
 {
-    pub(crate) fn boxed(chain: Option<Chain>, job: J, done: D) -> Box<dyn Work> {
-        Box::new(Job { job: Some(job), done: Some(done), result: None, chain })
+    pub(crate) fn boxed(kind: Kind, chain: Option<Chain>, job: J, done: D) -> Box<dyn Work> {
+        Box::new(Job { kind, job: Some(job), done: Some(done), result: None, chain })
     }
 }
 
@@ -95,6 +108,10 @@ where
         self.chain.as_ref().map(|chain| Arc::as_ptr(&chain.0) as usize)
     }
 
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+
     fn succeeded(&self) -> bool {
         matches!(self.result, Some(Ok(_)))
     }
@@ -118,6 +135,15 @@ where
             log::error!("store: what was to run after a commit panicked");
         }
     }
+}
+
+/// What the writer is to do.
+pub(crate) enum Taken {
+    Jobs(Vec<Box<dyn Work>>),
+    /// Nobody wanted anything for a while.
+    Nothing,
+    /// The queue is closed and empty.
+    Closed,
 }
 
 /// The jobs that wait.
@@ -160,14 +186,26 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits for jobs and takes up to `limit`; none when the queue is closed and empty.
-    pub(crate) fn take(&self, limit: usize) -> Vec<Box<dyn Work>> {
+    /// Waits for jobs, no longer than `most` if that is given, and takes up to `limit`.
+    pub(crate) fn take(&self, limit: usize, most: Option<Duration>) -> Taken {
         let mut state = self.state();
         while state.jobs.is_empty() && !state.closing {
-            state = self.woken.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let Some(most) = most else {
+                state = self.woken.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let (woken, waited) =
+                self.woken.wait_timeout(state, most).unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            if waited.timed_out() {
+                break;
+            }
+        }
+        if state.jobs.is_empty() {
+            return if state.closing { Taken::Closed } else { Taken::Nothing };
         }
         let count = state.jobs.len().min(limit.max(1));
-        state.jobs.drain(..count).collect()
+        Taken::Jobs(state.jobs.drain(..count).collect())
     }
 
     /// Takes no more jobs. Those that wait are still run.

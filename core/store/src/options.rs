@@ -33,6 +33,10 @@ impl fmt::Debug for StoreKey {
 
 /// Most jobs in one commit, unless said otherwise.
 pub(crate) const GROUP_LIMIT: usize = 512;
+/// Most pages (4 KiB) of the log that are not copied into the file, unless said otherwise. The more, the fewer pages are
+/// copied, since one that changes often is copied once; and the more disk the log takes, and the longer the next opening
+/// after a crash reads it.
+pub(crate) const LOG_LIMIT: usize = 4000;
 /// Most jobs that wait for the writer, unless said otherwise.
 pub(crate) const QUEUE_LIMIT: usize = 8192;
 
@@ -53,6 +57,9 @@ pub struct Options {
     pub group_limit: usize,
     /// Most jobs that wait for the writer, at least 1; one more is `QueueFull`.
     pub queue_limit: usize,
+    /// Pages of 4 KiB in the log at which it is copied into the file while others wait, at least 4; at a quarter of them
+    /// it is copied when nobody does.
+    pub log_limit: usize,
 }
 
 impl Options {
@@ -66,6 +73,7 @@ impl Options {
             vfs: None,
             group_limit: GROUP_LIMIT,
             queue_limit: QUEUE_LIMIT,
+            log_limit: LOG_LIMIT,
         }
     }
 }

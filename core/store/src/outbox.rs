@@ -269,6 +269,9 @@ macro_rules! select {
     };
 }
 
+/// Sees each row of a message that is read.
+type See<'s> = &'s mut dyn FnMut(MessageId, Queued);
+
 /// The lanes of the friend, by row.
 type Lanes = HashMap<i64, Lane>;
 
@@ -278,6 +281,7 @@ pub(crate) fn query(
     friend: i64,
     epoch: Option<Epoch>,
     query: &Query,
+    see: See<'_>,
 ) -> Result<Loaded> {
     let lanes: Lanes =
         lane::list_out(session, friend)?.into_iter().map(|out| (out.row, out.lane.lane)).collect();
@@ -287,27 +291,27 @@ pub(crate) fn query(
             let mut statement = session.sql(select!("WHERE o.friend = ?1 AND o.id > ?2 ORDER BY o.id"))?;
             let after = i64::try_from(*after).unwrap_or(i64::MAX);
             let rows = statement.query(params![friend, after]).fault()?;
-            take(session, rows, &mut loaded, epoch, &lanes, ((*messages).max(1), *bytes, skip))?;
+            take(session, rows, &mut loaded, (epoch, &lanes, see), ((*messages).max(1), *bytes, skip))?;
         }
         Query::Expired { at, messages } => {
             let mut statement = session.sql(select!(
                 "WHERE o.friend = ?1 AND o.expires <= ?2 AND o.expires IS NOT NULL ORDER BY o.expires, o.id"
             ))?;
             let rows = statement.query(params![friend, millis(*at)]).fault()?;
-            take(session, rows, &mut loaded, epoch, &lanes, (*messages, u64::MAX, &[]))?;
+            take(session, rows, &mut loaded, (epoch, &lanes, see), (*messages, u64::MAX, &[]))?;
         }
         Query::Voids(most) => {
             let mut statement =
                 session.sql(select!("WHERE o.friend = ?1 AND o.message IS NULL ORDER BY o.id"))?;
             let rows = statement.query(params![friend]).fault()?;
-            take(session, rows, &mut loaded, epoch, &lanes, (*most, u64::MAX, &[]))?;
+            take(session, rows, &mut loaded, (epoch, &lanes, see), (*most, u64::MAX, &[]))?;
         }
         Query::Ids(ids) => {
             for id in ids {
                 let look = message::look_out(session, *id)?;
                 let mut statement = session.sql(select!("WHERE m.look = ?1 AND o.friend = ?2"))?;
                 let rows = statement.query(params![look, friend]).fault()?;
-                take(session, rows, &mut loaded, epoch, &lanes, (usize::MAX, u64::MAX, &[]))?;
+                take(session, rows, &mut loaded, (epoch, &lanes, see), (usize::MAX, u64::MAX, &[]))?;
             }
         }
     }
@@ -322,8 +326,7 @@ fn take(
     session: &Session<'_>,
     mut rows: Rows<'_>,
     loaded: &mut Loaded,
-    epoch: Option<Epoch>,
-    lanes: &Lanes,
+    (epoch, lanes, see): (Option<Epoch>, &Lanes, See<'_>),
     (most, most_bytes, skip): (usize, u64, &[Lane]),
 ) -> Result<()> {
     let mut bytes = 0u64;
@@ -341,9 +344,25 @@ fn take(
         bytes = bytes.saturating_add(u64::try_from(row.get::<_, i64>(4).fault()?).unwrap_or_default());
         let number = u64::try_from(row.get::<_, i64>(0).fault()?)
             .map_err(|_| Error::damaged("the store is damaged: a negative row"))?;
-        loaded.rows.push((number, item(session, row, lane, epoch)?));
+        let item = item(session, row, lane, epoch)?;
+        if let OutboxItem::Message(out) = &item {
+            see(out.message.id, row_of(row).fault()?);
+        }
+        loaded.rows.push((number, item));
     }
     Ok(())
+}
+
+/// The same of a row that `select` found, of a message.
+fn row_of(row: &Row<'_>) -> rusqlite::Result<Queued> {
+    let copied: Option<i64> = row.get(10)?;
+    Ok(Queued {
+        row: row.get(0)?,
+        message: row.get(5)?,
+        seq: row.get(2)?,
+        cost: row.get(4)?,
+        copied: copied.is_some(),
+    })
 }
 
 fn item(session: &Session<'_>, row: &Row<'_>, lane: Lane, epoch: Option<Epoch>) -> Result<OutboxItem> {

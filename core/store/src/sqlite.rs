@@ -87,8 +87,8 @@ pub(crate) enum Access {
 
 /// How long a connection waits for another program that looks into the file.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
-/// Pages (4 KiB) the log may reach before it is copied into the file.
-const CHECKPOINT_PAGES: i64 = 1000;
+/// Bytes of the log's file that stay when the log begins anew: room that was made once is written faster.
+const LOG_BYTES: i64 = 32 << 20;
 /// Statements kept prepared for each connection; all of ours fit.
 const STATEMENTS: usize = 256;
 
@@ -142,8 +142,9 @@ fn set_up(c: &Connection, access: Access) -> rusqlite::Result<()> {
         Access::Write => {
             c.pragma_update(None, "secure_delete", true)?;
             c.pragma_update(None, "synchronous", "full")?;
-            c.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
-            c.pragma_update(None, "journal_size_limit", CHECKPOINT_PAGES * 4096 * 2)?;
+            // The writer copies the log itself, after it has answered.
+            c.pragma_update(None, "wal_autocheckpoint", 0)?;
+            c.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
             c.pragma_update(None, "cache_size", -4096)?;
         }
         Access::Read => {
@@ -188,6 +189,22 @@ pub(crate) fn use_log(connection: &Connection) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(ErrorKind::NotSupported, "this file system cannot hold a store: SQLite's log fails"))
+}
+
+/// Pages of the log that are not in the file yet.
+pub(crate) fn log_pages(connection: &Connection) -> Result<i64> {
+    copied(connection, "PRAGMA wal_checkpoint(NOOP)")
+}
+
+/// Copies of the log into the file what no reader still needs there, and waits for nobody. Gives how many pages are left.
+pub(crate) fn copy_log(connection: &Connection) -> Result<i64> {
+    copied(connection, "PRAGMA wal_checkpoint(PASSIVE)")
+}
+
+fn copied(connection: &Connection, sql: &str) -> Result<i64> {
+    let mut statement = connection.prepare_cached(sql).fault()?;
+    // Pages in the log, and how many of them are in the file; -1 where there is no log.
+    statement.query_row([], |row| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?)).fault()
 }
 
 /// Copies the log into the file and empties it. Readers that are still at it make it `Ok(false)`.

@@ -2,7 +2,7 @@
 
 use crate::argon::Argon2Params;
 use crate::disk;
-use crate::group::{Chain, Job, Queue};
+use crate::group::{Chain, Job, Kind, Queue};
 use crate::meta::{self, Lock, Meta, Progress, Wrapped};
 use crate::options::{Options, StoreKey};
 use crate::reader::Readers;
@@ -85,6 +85,8 @@ impl Store {
             reserved,
             seal_limit,
             group_limit: options.group_limit,
+            log_limit: i64::try_from(options.log_limit.max(4)).unwrap_or(i64::MAX),
+            log_pages: 0,
         };
         let thread = std::thread::Builder::new()
             .name("subrosa-store".into())
@@ -135,7 +137,7 @@ impl Store {
         J: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
         D: FnOnce(Result<T>) + Send + 'static,
     {
-        self.0.shared.queue.push(Job::boxed(None, job, done))
+        self.0.shared.queue.push(Job::boxed(Kind::Writes, None, job, done))
     }
 
     /// As [`Store::write`], for jobs that build on each other: once one of `chain` fails, those after it are not
@@ -146,7 +148,27 @@ impl Store {
         J: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
         D: FnOnce(Result<T>) + Send + 'static,
     {
-        let queued = self.0.shared.queue.push(Job::boxed(Some(chain.clone()), job, done));
+        self.chained(Kind::Writes, chain, job, done)
+    }
+
+    /// As [`Store::write_chained`], for a job that sees what those before it in the chain wrote and writes nothing
+    /// itself. Its success does not say that the disk is well.
+    pub fn read_chained<T, J, D>(&self, chain: &Chain, job: J, done: D) -> Result<()>
+    where
+        T: Send + 'static,
+        J: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+        D: FnOnce(Result<T>) + Send + 'static,
+    {
+        self.chained(Kind::Reads, chain, job, done)
+    }
+
+    fn chained<T, J, D>(&self, kind: Kind, chain: &Chain, job: J, done: D) -> Result<()>
+    where
+        T: Send + 'static,
+        J: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+        D: FnOnce(Result<T>) + Send + 'static,
+    {
+        let queued = self.0.shared.queue.push(Job::boxed(kind, Some(chain.clone()), job, done));
         // What was not taken is missing from the chain, so nothing after it may be written.
         if queued.is_err() {
             chain.break_off();

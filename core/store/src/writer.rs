@@ -3,12 +3,12 @@
 
 use crate::conversation;
 use crate::disk;
-use crate::group::{Queue, Work};
+use crate::group::{Kind, Queue, Taken, Work};
 use crate::meta::{self, Lock, Progress};
 use crate::reader::Readers;
 use crate::ring::{Ring, SEAL_STEP};
 use crate::session::{Session, Tally, Tx};
-use crate::sqlite::{Access, Fault, PATIENCE, checkpoint, connect};
+use crate::sqlite::{Access, Fault, PATIENCE, checkpoint, connect, copy_log, log_pages};
 use rusqlite::Connection;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,23 +59,54 @@ pub(crate) struct Writer {
     /// When a new data key is due.
     pub(crate) seal_limit: i64,
     pub(crate) group_limit: usize,
+    /// Pages of the log at which it is copied into the file though jobs wait.
+    pub(crate) log_limit: i64,
+    /// Pages of the log that are not in the file, as far as a look or a try has told.
+    pub(crate) log_pages: i64,
 }
+
+/// Nobody has wanted anything for so long: a good moment to copy the log.
+const IDLE: Duration = Duration::from_millis(100);
 
 impl Writer {
     /// Until the queue is closed and empty. Then empties the log.
     pub(crate) fn run(mut self) -> Result<()> {
         loop {
-            let mut jobs = self.shared.queue.take(self.group_limit);
-            if jobs.is_empty() {
-                break;
+            let idle = Some(IDLE).filter(|_| self.log_pages >= self.log_limit / 4);
+            match self.shared.queue.take(self.group_limit, idle) {
+                Taken::Jobs(mut jobs) => {
+                    self.group(&mut jobs);
+                    self.tally.nonces.forget();
+                    jobs.into_iter().for_each(|job| job.finish());
+                    self.copy_log_if_long();
+                }
+                Taken::Nothing => self.copy_log(),
+                Taken::Closed => break,
             }
-            self.group(&mut jobs);
-            jobs.into_iter().for_each(|job| job.finish());
         }
         self.shared.readers.close();
         match self.connection.take() {
             Some(connection) => checkpoint(&connection).map(|_| ()),
             None => Ok(()),
+        }
+    }
+
+    /// Only after everybody has the answer, since nobody's promise depends on it.
+    fn copy_log_if_long(&mut self) {
+        let Some(connection) = &self.connection else { return };
+        self.log_pages = log_pages(connection).unwrap_or_default();
+        if self.log_pages >= self.log_limit {
+            self.copy_log();
+        }
+    }
+
+    /// A failure leaves the pages where they are, and the next commit is followed by another try. Without one there is
+    /// none, so that a reader that takes its time does not keep us awake.
+    fn copy_log(&mut self) {
+        self.log_pages = 0;
+        let Some(connection) = &self.connection else { return };
+        if let Err(error) = copy_log(connection) {
+            log::warn!("store: the log was not copied into the file: {error}");
         }
     }
 
@@ -150,15 +181,23 @@ impl Writer {
     /// Gives how many seals are reserved on disk.
     fn transact(&mut self, connection: &Connection, jobs: &mut [Box<dyn Work>]) -> Result<i64, Failure> {
         run_sql(connection, "BEGIN IMMEDIATE")?;
+        let before = connection.total_changes();
         let reserved = self.reserve(connection)?;
         let ring = self.shared.ring();
-        for together in jobs.chunk_by_mut(|one, next| one.chain().is_some() && one.chain() == next.chain()) {
-            self.run_together(connection, &ring, together)?;
+        if jobs.chunk_by(together).nth(1).is_none() {
+            self.run_all(connection, &ring, jobs)?;
+        } else {
+            jobs.chunk_by_mut(together).try_for_each(|jobs| self.run_together(connection, &ring, jobs))?;
         }
         if !jobs.iter().any(|job| job.succeeded()) {
             run_sql(connection, "ROLLBACK")?;
             self.put_back(&ring);
             return Ok(self.reserved);
+        }
+        if jobs.iter().all(|job| job.kind() == Kind::Reads) && connection.total_changes() == before {
+            // Nothing is to be flushed, so nobody waits for the disk.
+            run_sql(connection, "COMMIT")?;
+            return Ok(reserved);
         }
         let serial = self.serial + 1;
         Progress { serial, next_row: self.tally.next_row.get() }.put(connection)?;
@@ -177,20 +216,31 @@ impl Writer {
         jobs: &mut [Box<dyn Work>],
     ) -> Result<(), Failure> {
         run_sql(connection, "SAVEPOINT job")?;
+        if !self.run_all(connection, ring, jobs)? {
+            run_sql(connection, "ROLLBACK TO job")?;
+        }
+        run_sql(connection, "RELEASE job")
+    }
+
+    /// Whether all went well; what they did is to be undone if not. Without a savepoint where there are no others in
+    /// the transaction. An error is one of the whole group.
+    fn run_all(
+        &self,
+        connection: &Connection,
+        ring: &Ring,
+        jobs: &mut [Box<dyn Work>],
+    ) -> Result<bool, Failure> {
         let tx = Tx::new(Session::new(connection, ring), &self.tally);
         // After the first that fails the others only take note of it.
         let failed = jobs.iter_mut().filter_map(|job| job.run(&tx).err()).reduce(|first, _| first);
-        let Some(error) = failed.or_else(|| conversation::flush(&tx).err()) else {
-            return run_sql(connection, "RELEASE job");
-        };
+        let Some(error) = failed.or_else(|| conversation::flush(&tx).err()) else { return Ok(true) };
         jobs.iter_mut().filter(|job| !job.failed()).for_each(|job| job.fail(&error));
         // Some failures of the disk make SQLite undo the whole transaction.
         if connection.is_autocommit() {
             return Err(Failure { error, undone: true });
         }
         self.tally.recent.borrow_mut().clear();
-        run_sql(connection, "ROLLBACK TO job")?;
-        run_sql(connection, "RELEASE job")
+        Ok(false)
     }
 
     /// Sees to it that the seals of a group are counted before they are made, and that a data key retires in time.
@@ -255,6 +305,12 @@ impl Writer {
             log::warn!("store: the writer waits for nobody from now on: {error}");
         }
     }
+}
+
+/// Whether they are of one chain.
+#[expect(clippy::borrowed_box, reason = "as the elements of a slice are lent")]
+fn together(one: &Box<dyn Work>, next: &Box<dyn Work>) -> bool {
+    one.chain().is_some() && one.chain() == next.chain()
 }
 
 /// Why a group failed.

@@ -26,9 +26,6 @@ use subrosa_proto::friends::message::{
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::{Error, Result};
 
-/// Messages of the outbox that are remembered of one conversation: about what is under way to a friend at once.
-const MOST_QUEUED: usize = 512;
-
 /// A message that came with this batch and has not been shown.
 struct Pending {
     position: Position,
@@ -118,7 +115,10 @@ impl Applying<'_, '_> {
         let row =
             message::insert(self.tx, self.recent.row, look, MessageState::Queued, &head, &out.message.body)?;
         let queued = outbox::push(self.tx, self.friend, row, lane, out)?;
-        self.remember(out.message.id, queued);
+        // Without a number it waits for its turn, and is read again then.
+        if out.position.is_some() {
+            self.recent.remember(out.message.id, queued);
+        }
         self.recent.counts[0] += 1;
         self.recent.counts[1] += cost(out.message.cost());
         Ok(Outcome::Done)
@@ -128,7 +128,7 @@ impl Applying<'_, '_> {
         self.given(lane, epoch, seq)?;
         if let Some(mut queued) = self.queued(id)? {
             outbox::assign(self.tx, &mut queued, seq)?;
-            self.remember(id, queued);
+            self.recent.remember(id, queued);
             return Ok(Outcome::Done);
         }
         let row = self.lane_out(lane)?.row;
@@ -179,16 +179,9 @@ impl Applying<'_, '_> {
         }
         let found = outbox::find(self.tx, self.friend, id)?;
         if let Some(queued) = found {
-            self.remember(id, queued);
+            self.recent.remember(id, queued);
         }
         Ok(found)
-    }
-
-    fn remember(&mut self, id: MessageId, queued: Queued) {
-        if self.recent.queued.len() >= MOST_QUEUED {
-            self.recent.queued.clear();
-        }
-        self.recent.queued.insert(id, queued);
     }
 
     /// The message leaves the outbox; its row there is left to the caller.
@@ -366,7 +359,7 @@ impl Applying<'_, '_> {
             if sealed {
                 publication::keep_last_of_message(self.tx, queued.message)?;
             }
-            self.remember(id, queued);
+            self.recent.remember(id, queued);
         }
         if !sealed {
             return Ok(Outcome::NotCopied);

@@ -51,9 +51,10 @@ impl Run {
         if kind == Disk::Lies {
             disk.ignore_flushes();
         }
-        let options = Options { vfs: Some(disk.name().to_owned()), ..home.options() };
         let mut random = SeededEntropy::new(seed);
-        // Large bodies let the log reach the length at which it is copied into the file of itself.
+        // The log is copied into the file after nearly every commit, now and then, or when the store is closed.
+        let log_limit = [4, 40, 4_000][random.below(3) as usize];
+        let options = Options { vfs: Some(disk.name().to_owned()), log_limit, ..home.options() };
         let body = if random.chance(8) { 60 } else { 1 };
         let oracle = Oracle::new(random.next_u64(), LINES, body);
         Run { home, disk, options, oracle, random, tally: Tally::default() }

@@ -328,3 +328,83 @@ fn only_the_user_may_read_the_files() {
         assert_eq!(mode & 0o077, 0, "{suffix}");
     }
 }
+
+/// Bytes of the store's file, without its log.
+fn size(home: &Home) -> u64 {
+    home.path.metadata().unwrap().len()
+}
+
+/// One job: friends from `first` on, enough to change some pages.
+fn befriend_many(first: u8) -> impl FnOnce(&Tx<'_>) -> Result<()> + Send + 'static {
+    move |tx| (first..first + 40).try_for_each(|n| friend::insert(tx, person(n), &record()).map(|_| ()))
+}
+
+#[test]
+fn a_long_log_is_copied_after_the_answer_and_nothing_waits_for_it() {
+    let home = Home::new();
+    let store = Store::open(Options { log_limit: 4, ..home.options() }).unwrap();
+    let before = size(&home);
+    store.write_wait(befriend_many(0)).unwrap();
+    // The copy comes before the next job, and this one changes nothing.
+    store.write_wait(|_| Ok(())).unwrap();
+    assert!(size(&home) > before, "the log was copied");
+}
+
+#[test]
+fn in_an_idle_moment_the_log_is_copied_early() {
+    let home = Home::new();
+    let store = Store::open(Options { log_limit: 40, ..home.options() }).unwrap();
+    let before = size(&home);
+    store.write_wait(befriend_many(0)).unwrap();
+    let pages = home.beside("-wal").metadata().unwrap().len() / 4096;
+    assert!((10..40).contains(&pages), "a log that is copied only when nobody waits: {pages} pages");
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while size(&home) == before && std::time::Instant::now() < end {
+        std::thread::yield_now();
+    }
+    assert!(size(&home) > before, "the log was copied");
+    assert_eq!(store.read(|s| friend::list(s, 0, 50)).unwrap().len(), 40);
+}
+
+#[test]
+fn jobs_that_only_read_cost_no_commit() {
+    let home = Home::new();
+    let store = home.open();
+    store.write_wait(befriend(1)).unwrap();
+    let before = store.commits();
+    let (tell, told) = mpsc::channel();
+    let read = |tx: &Tx<'_>| friend::list(tx, 0, 10);
+    store.read_chained(&Chain::new(), read, move |seen| tell.send(seen.unwrap().len()).unwrap()).unwrap();
+    assert_eq!((told.recv().unwrap(), store.commits()), (1, before));
+    store.write_wait(befriend(2)).unwrap();
+    assert_eq!(store.commits(), before + 1);
+}
+
+#[test]
+fn a_chain_that_fails_with_nobody_beside_it_leaves_nothing() {
+    let home = Home::new();
+    let store = home.open();
+    let (gate, chain) = (Arc::new(Barrier::new(2)), Chain::new());
+    let (held, (started, running)) = (gate.clone(), mpsc::channel());
+    let hold = move |_: &Tx<'_>| {
+        started.send(()).unwrap();
+        held.wait();
+        Ok(())
+    };
+    store.write(hold, |_| ()).unwrap();
+    running.recv().unwrap();
+    // Both wait behind the first job, so they are a group of their own.
+    let (tell, told) = mpsc::channel();
+    let report = || {
+        let tell = tell.clone();
+        move |result: Result<i64>| tell.send(result.map(|_| ()).map_err(|e| e.kind())).unwrap()
+    };
+    store.write_chained(&chain, befriend(1), report()).unwrap();
+    store.write_chained(&chain, |_| Err(Error::invalid("no")), report()).unwrap();
+    gate.wait();
+    let answers: Vec<_> = told.iter().take(2).collect();
+    assert_eq!(answers, [Err(ErrorKind::InvalidArgument), Err(ErrorKind::InvalidArgument)]);
+    store.write_wait(befriend(2)).unwrap();
+    let there = store.read(|s| friend::list(s, 0, 10)).unwrap();
+    assert_eq!(there.iter().map(|f| f.person).collect::<Vec<_>>(), [person(2)]);
+}

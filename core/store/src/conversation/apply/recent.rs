@@ -12,6 +12,9 @@ use subrosa_proto::time::Timestamp;
 
 pub(super) type LaneKey = (u32, Epoch, Lane);
 
+/// Messages of the outbox that are remembered of one conversation: about what is under way to a friend at once.
+const MOST_QUEUED: usize = 1024;
+
 /// A conversation as it stands, remembered from one batch to the next.
 #[derive(Debug)]
 pub(crate) struct Recent {
@@ -34,6 +37,19 @@ pub(crate) struct Recent {
 }
 
 impl Recent {
+    /// The sending epoch.
+    pub(in super::super) fn epoch(&self) -> Option<Epoch> {
+        self.epoch
+    }
+
+    /// How the row of the outbox that holds the message stands.
+    pub(in super::super) fn remember(&mut self, id: MessageId, queued: Queued) {
+        if self.queued.len() >= MOST_QUEUED {
+            self.queued.clear();
+        }
+        self.queued.insert(id, queued);
+    }
+
     /// Writes what is still to be written.
     pub(in super::super) fn write(&mut self, tx: &Tx<'_>, friend: i64) -> Result<()> {
         if std::mem::take(&mut self.changed) {
