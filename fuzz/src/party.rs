@@ -187,6 +187,7 @@ impl Party {
             Input::LinkUp(link) => self.link = Some(*link),
             Input::LinkDown(link) if self.link == Some(*link) => self.link = None,
             Input::Frame(_, frame) => self.hear(frame),
+            Input::Frames(_, frames) => frames.iter().for_each(|frame| self.hear(frame)),
             Input::Copy { frames, .. } => {
                 for frame in frames {
                     self.hear(frame);

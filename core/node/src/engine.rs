@@ -263,7 +263,7 @@ impl Started {
                     job(&mut engine);
                     engine.turn(&mut done);
                 }
-                Step::Link(event) => engine.link_event(event),
+                Step::Link(event) => engine.link_events(event, &mut links),
                 Step::Command(Some(job)) => {
                     job(&mut engine);
                     for _ in 1..TURN {
@@ -293,8 +293,17 @@ impl Started {
 /// What follows a write.
 type Then<T> = Box<dyn FnOnce(&mut Engine, Result<T>) + Send>;
 
+/// What an outcome is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Write,
+    /// Its success says nothing about the disk.
+    Read,
+}
+
 /// Brings the outcome of a write back to the engine, whatever happens to the write.
 struct Completion<T: Send + 'static> {
+    of: Of,
     done: mpsc::UnboundedSender<Job>,
     then: Option<Then<T>>,
 }
@@ -305,10 +314,12 @@ impl<T: Send + 'static> Completion<T> {
     }
 
     fn send(&mut self, result: Result<T>) {
-        let Some(then) = self.then.take() else { return };
+        let (Some(then), of) = (self.then.take(), self.of) else { return };
         let job: Job = Box::new(move |engine: &mut Engine| {
             engine.outstanding -= 1;
-            engine.disk_says(result.as_ref().err().map(Error::kind));
+            if of == Of::Write || result.is_err() {
+                engine.disk_says(result.as_ref().err().map(Error::kind));
+            }
             then(engine, result);
         });
         let _ = self.done.send(job);
@@ -367,8 +378,24 @@ impl Engine {
         &mut self,
         then: impl FnOnce(&mut Engine, Result<T>) + Send + 'static,
     ) -> Completion<T> {
+        self.completion(Of::Write, then)
+    }
+
+    /// The same of a job that only reads.
+    fn begin_read<T: Send + 'static>(
+        &mut self,
+        then: impl FnOnce(&mut Engine, Result<T>) + Send + 'static,
+    ) -> Completion<T> {
+        self.completion(Of::Read, then)
+    }
+
+    fn completion<T: Send + 'static>(
+        &mut self,
+        of: Of,
+        then: impl FnOnce(&mut Engine, Result<T>) + Send + 'static,
+    ) -> Completion<T> {
         self.outstanding += 1;
-        Completion { done: self.done.clone(), then: Some(Box::new(then)) }
+        Completion { of, done: self.done.clone(), then: Some(Box::new(then)) }
     }
 
     /// Tells the host when the disk is full, and when it has room again.

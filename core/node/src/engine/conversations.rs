@@ -135,7 +135,7 @@ impl Engine {
     fn load(&mut self, row: i64, life: u64, query: Query) {
         let Some(chain) = self.chain(row) else { return };
         // Through the writer, so that it sees all earlier batches.
-        let done = self.begin_write(move |engine, result| match result {
+        let done = self.begin_read(move |engine, result| match result {
             Ok(loaded) => {
                 if engine.life(row) == Some(life) {
                     engine.drive(row, Input::Loaded(loaded));
@@ -143,8 +143,8 @@ impl Engine {
             }
             Err(error) => engine.conversation_failed(row, life, &error),
         });
-        let read = move |tx: &Tx<'_>| conversation::query(tx, row, &query);
-        let _ = self.store.write_chained(&chain, read, |result| done.finish(result));
+        let read = move |tx: &Tx<'_>| conversation::query_in(tx, row, &query);
+        let _ = self.store.read_chained(&chain, read, |result| done.finish(result));
     }
 
     fn chain(&self, row: i64) -> Option<subrosa_store::Chain> {
@@ -357,6 +357,15 @@ impl Engine {
             friend.inbox.1 = friend.inbox.1.saturating_sub(cost);
         }
         self.inbox_changed(row);
+    }
+
+    /// Whether so many messages, of twice so many bytes as frames, surely fit the inbox. The bytes of a message count for
+    /// somewhat more there than on a link.
+    pub(super) fn inbox_has_room_for(&self, row: i64, (messages, bytes): (usize, usize)) -> bool {
+        let Some(friend) = self.friends.get(&row) else { return false };
+        let held = (friend.inbox.0 + friend.arriving.0, friend.inbox.1 + friend.arriving.1);
+        held.0 + (messages as u64) < self.config.inbox_messages
+            && held.1 + 2 * (bytes as u64) + messages as u64 * 1024 < self.config.inbox_bytes
     }
 
     /// Tells conversation and host when the inbox has become full, and when a tenth of it is free again.

@@ -19,18 +19,45 @@ use subrosa_proto::friends::invite::{Invite, InviteId};
 use subrosa_proto::friends::pair::door_keys;
 use subrosa_proto::time::Timestamp;
 use subrosa_store::friend::{self, Address};
+use tokio::sync::mpsc;
 
 /// How often we look whether our own addresses have changed.
 const ADDRESS_CHECK: Duration = Duration::from_secs(60);
 /// How long an address record is true.
 const RECORD_LIFE: Duration = Duration::from_secs(7 * 86_400);
 
+/// Frames of one link, and about their bytes, that are taken in together.
+const AT_ONCE: (usize, usize) = (64, 256 * 1024);
+
 impl Engine {
-    pub(super) fn link_event(&mut self, event: LinkEvent) {
+    /// What a link says, and the frames that have come behind it: one batch for the store costs less than many.
+    pub(super) fn link_events(&mut self, first: LinkEvent, waiting: &mut mpsc::Receiver<LinkEvent>) {
+        let LinkEvent::Frame { link, bytes } = first else { return self.link_event(first) };
+        let (mut size, mut frames, mut other) = (bytes.len(), vec![bytes], None);
+        while frames.len() < AT_ONCE.0 && size < AT_ONCE.1 {
+            match waiting.try_recv() {
+                Ok(LinkEvent::Frame { link: same, bytes }) if same == link => {
+                    size += bytes.len();
+                    frames.push(bytes);
+                }
+                Ok(event) => {
+                    other = Some(event);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        self.frames(link, &frames);
+        if let Some(event) = other {
+            self.link_event(event);
+        }
+    }
+
+    fn link_event(&mut self, event: LinkEvent) {
         match event {
             LinkEvent::Knocked(knocked) => self.knocked(*knocked),
             LinkEvent::Up(up) => self.up(*up),
-            LinkEvent::Frame { link, bytes } => self.frame(link, &bytes),
+            LinkEvent::Frame { link, bytes } => self.frames(link, &[bytes]),
             LinkEvent::Writable(_) => {}
             LinkEvent::Fault(what) => self.events.push(EventKind::Fault { text: what.to_owned() }),
             LinkEvent::Down { link, why } => self.down(link, why),
@@ -219,22 +246,53 @@ impl Engine {
         }
     }
 
-    fn frame(&mut self, link: LinkId, bytes: &[u8]) {
+    fn frames(&mut self, link: LinkId, frames: &[impl AsRef<[u8]>]) {
         let Some(&row) = self.links.get(&link) else { return };
         self.heard(row);
-        match Frame::decode(bytes) {
-            Ok(Some(Frame::Addresses(record))) => self.addresses(row, record),
-            Ok(Some(Frame::Keys(news))) => self.keys_came(row, news),
-            Ok(Some(Frame::Neighbours(word))) => {
-                let at = self.friends.get(&row).and_then(|f| f.link.as_ref()).map(|l| l.handle.remote().ip());
-                self.neighbours_came(row, &word, at);
+        // Near the bounds of the inbox each message must count before the next one is taken.
+        let most = if self.inbox_has_room_for(row, AT_ONCE) { AT_ONCE.0 } else { 1 };
+        let mut said = Vec::with_capacity(frames.len().min(most));
+        for bytes in frames {
+            // The link may have ended over what came before.
+            if self.links.get(&link) != Some(&row) {
+                return;
             }
-            Ok(Some(frame)) => self.drive(row, Input::Frame(link.0, frame)),
-            Ok(None) => {}
-            Err(error) => {
-                log::warn!("friend {row} says something that cannot be read: {error}");
-                self.close_link(row);
+            match Frame::decode(bytes.as_ref()) {
+                Ok(Some(Frame::Addresses(record))) => {
+                    self.said(row, link, &mut said);
+                    self.addresses(row, record);
+                }
+                Ok(Some(Frame::Keys(news))) => {
+                    self.said(row, link, &mut said);
+                    self.keys_came(row, news);
+                }
+                Ok(Some(Frame::Neighbours(word))) => {
+                    self.said(row, link, &mut said);
+                    let at =
+                        self.friends.get(&row).and_then(|f| f.link.as_ref()).map(|l| l.handle.remote().ip());
+                    self.neighbours_came(row, &word, at);
+                }
+                Ok(Some(frame)) => {
+                    said.push(frame);
+                    if said.len() >= most {
+                        self.said(row, link, &mut said);
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    self.said(row, link, &mut said);
+                    log::warn!("friend {row} says something that cannot be read: {error}");
+                    return self.close_link(row);
+                }
             }
+        }
+        self.said(row, link, &mut said);
+    }
+
+    /// Gives the frames to the conversation.
+    fn said(&mut self, row: i64, link: LinkId, frames: &mut Vec<Frame>) {
+        if !frames.is_empty() {
+            self.drive(row, Input::Frames(link.0, std::mem::take(frames)));
         }
     }
 

@@ -182,7 +182,12 @@ impl Conversation {
             Input::Frame(link, frame) => {
                 // What an earlier link still delivers is said again on this one if it matters.
                 if self.link == Some(link) {
-                    self.frame(link, frame, out);
+                    self.frames(link, [frame], out);
+                }
+            }
+            Input::Frames(link, frames) => {
+                if self.link == Some(link) {
+                    self.frames(link, frames, out);
                 }
             }
             Input::Committed(number, outcomes) => self.committed(number, &outcomes, out),
@@ -269,18 +274,33 @@ impl Conversation {
         self.link.filter(|_| self.opening_after.is_none())
     }
 
-    fn frame(&mut self, link: LinkId, frame: Frame, out: &mut Vec<Output>) {
+    fn frames(&mut self, link: LinkId, frames: impl IntoIterator<Item = Frame>, out: &mut Vec<Output>) {
+        let mut steps = Vec::with_capacity(3);
+        for frame in frames {
+            match frame {
+                Frame::Message { position, message, .. } => {
+                    self.message(position, message, Way::Link, &mut steps, out);
+                }
+                Frame::Void(position) => {
+                    self.void(position, Way::Link, &mut steps, out);
+                }
+                other => {
+                    // What it asks of the store comes after what was asked before.
+                    self.commit(std::mem::take(&mut steps), out);
+                    self.word(other, out);
+                }
+            }
+            if self.out.misbehaved() {
+                out.push(Output::Close(link, "the friend reports more conflicts than there can be"));
+                break;
+            }
+        }
+        self.commit(steps, out);
+    }
+
+    /// What the friend says about what we sent, and what nobody keeps.
+    fn word(&mut self, frame: Frame, out: &mut Vec<Output>) {
         match frame {
-            Frame::Message { position, message, .. } => {
-                let mut steps = Vec::with_capacity(3);
-                self.message(position, message, Way::Link, &mut steps, out);
-                self.commit(steps, out);
-            }
-            Frame::Void(position) => {
-                let mut steps = Vec::with_capacity(2);
-                self.void(position, Way::Link, &mut steps, out);
-                self.commit(steps, out);
-            }
             Frame::Receipt(receipt) => self.receipt(&receipt, out),
             Frame::Refuse { position, id, why } => self.refused(position, id, why, out),
             Frame::Conflict(position) => self.conflict(position, out),
@@ -290,9 +310,8 @@ impl Conversation {
             Frame::Kept(_) => {}
             // These are the owner's business; it looks at them before it hands frames in here.
             Frame::Addresses(_) | Frame::Keys(_) | Frame::Neighbours(_) => {}
-        }
-        if self.out.misbehaved() {
-            out.push(Output::Close(link, "the friend reports more conflicts than there can be"));
+            // These are taken in by `frames`.
+            Frame::Message { .. } | Frame::Void(_) => {}
         }
     }
 

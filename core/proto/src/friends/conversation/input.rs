@@ -52,6 +52,8 @@ pub enum Input {
     LinkDown(LinkId),
     /// The friend said something.
     Frame(LinkId, Frame),
+    /// The friend said all this, in this order. What it asks of the store is one batch, as far as it can be.
+    Frames(LinkId, Vec<Frame>),
     /// The batch of this number was committed; one outcome for each of its changes.
     Committed(u64, Vec<Outcome>),
     /// Whether the friend and we may have links at all (`true` until said otherwise).
