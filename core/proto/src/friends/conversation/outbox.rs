@@ -1,9 +1,10 @@
 //! The sending half: what is queued, which numbers were given, what is on its way, and when to say it again.
 //!
 //! The window holds the messages that have a position and are on their way, at most [`Config::window_messages`];
-//! all others are rows on disk that [`Query::Next`] brings in when there is room. While no link is open the window
-//! is empty. While copies are made it holds what was copied and is not receipted, without the bodies.
+//! all others are rows on disk that [`Query::Next`] brings in; a window's worth of them is read ahead. While no link is
+//! open the window is empty. While copies are made it holds what was copied and is not receipted, without the bodies.
 
+mod ahead;
 mod answers;
 mod copying;
 mod dark_answers;
@@ -14,6 +15,7 @@ use super::change::{Change, Loaded, OutboxItem, Outgoing, Saved, Stopped};
 use super::{After, Config, Place, Waits};
 use crate::friends::message::{Epoch, Lane, MessageId, Position, Refusal, SendWay};
 use crate::time::Timestamp;
+use ahead::Ahead;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -70,6 +72,8 @@ pub(super) struct Outbox {
     /// Numbered and not yet asked to be sealed.
     to_seal: BTreeSet<(Lane, u64)>,
     window_bytes: u64,
+    /// What comes into the window next. Empty unless a link is open.
+    ahead: Ahead,
     queued_messages: u64,
     queued_bytes: u64,
     /// The last outbox row that was read for the window.
@@ -203,6 +207,7 @@ impl Outbox {
             to_send: BTreeSet::new(),
             to_seal: BTreeSet::new(),
             window_bytes: 0,
+            ahead: Ahead::default(),
             queued_messages: saved.queued_messages,
             queued_bytes: saved.queued_bytes,
             cursor: 0,
@@ -245,6 +250,7 @@ impl Outbox {
     }
 
     pub(super) fn cancelling(&mut self, id: MessageId) {
+        self.ahead.forget(id);
         if let Some(loading) = &mut self.loading {
             loading.cancelled_since.insert(id);
         }
@@ -302,6 +308,7 @@ impl Outbox {
     }
 
     fn read_again(&mut self) {
+        self.ahead = Ahead::default();
         self.cursor = 0;
         self.unread = true;
         self.dark.voids_unread = true;

@@ -13,6 +13,7 @@ mod hostile;
 mod order;
 mod receiving;
 mod sending;
+mod together;
 mod ways;
 
 const EPOCH: Epoch = Epoch(77);

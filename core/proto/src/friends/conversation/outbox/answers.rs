@@ -94,6 +94,7 @@ impl Conversation {
         if self.out.window.len() < before {
             self.out.progress(self.now, &self.config);
         }
+        self.take_ahead(&mut steps, out);
         self.commit(steps, out);
     }
 

@@ -29,6 +29,7 @@ impl Conversation {
             && self.out.open
             && !self.out.unread
             && self.out.loading.is_none()
+            && self.out.ahead.is_empty()
             && message.way != SendWay::EnvelopesOnly
             && self.out.is_free(lane)
             && self.out.has_room(cost, &self.config);
@@ -140,12 +141,23 @@ impl Conversation {
                 self.out.cursor = self.out.cursor.max(row);
                 match self.out.mode.is_dark() {
                     true => self.take_dark_row(item, &mut steps, out),
-                    false => self.take_row(item, &mut steps, out),
+                    false => self.out.ahead.push(item),
                 }
             }
-            self.seal(&mut steps);
+            self.take_ahead(&mut steps, out);
         }
         self.commit(steps, out);
+    }
+
+    /// Moves what was read ahead into the window, as far as it has room. With the batch that made the room, so that
+    /// nothing waits for the disk twice.
+    pub(super) fn take_ahead(&mut self, steps: &mut Vec<Step>, out: &mut Vec<Output>) {
+        while self.out.ahead.next_cost().is_some_and(|cost| self.out.has_room(cost, &self.config))
+            && let Some(item) = self.out.ahead.pop()
+        {
+            self.take_row(item, steps, out);
+        }
+        self.seal(steps);
     }
 
     fn take_row(&mut self, item: OutboxItem, steps: &mut Vec<Step>, out: &mut Vec<Output>) {
@@ -198,6 +210,7 @@ impl Conversation {
 
     fn expire(&mut self, m: &Outgoing, steps: &mut Vec<Step>) {
         let id = m.message.id;
+        self.out.ahead.forget(id);
         steps.push((Change::Void { id, end: End::Expired }, After::Expired(id, m.message.cost())));
         if let Some(lane) = self.out.lanes.get_mut(&m.lane)
             && lane.stopped.is_some_and(|s| s.id == id)
@@ -240,12 +253,15 @@ impl Conversation {
         out.push(Output::Load(query));
     }
 
-    /// Transmits what may go, and reads on when the window is half empty.
+    /// Transmits what may go, and reads on when half of what was read ahead is used up.
     pub(in super::super) fn fill_window(&mut self, out: &mut Vec<Output>) {
         self.fill_copies(out);
         let (Some(link), Some(epoch), true) = (self.link, self.out.epoch, self.out.mode == Mode::Link) else {
             return self.read_on(out);
         };
+        let mut steps = Vec::new();
+        self.take_ahead(&mut steps, out);
+        self.commit(steps, out);
         while !self.out.friend_full {
             let Some(key) = self.out.to_send.pop_first() else { break };
             let Some(flight) = self.out.window.get(&key) else { continue };
@@ -269,15 +285,14 @@ impl Conversation {
         if !self.out.dark.kept.is_empty() || !self.out.dark.refused.is_empty() {
             return self.read_kept(out);
         }
-        let (messages, bytes) = self.out.on_link();
-        let half = messages * 2 <= self.config.window_messages && bytes * 2 <= self.config.window_bytes;
         if self.out.mode.is_dark() {
             self.read_for_copies(out);
-        } else if self.out.mode == Mode::Link && self.out.unread && half {
+        } else if self.out.mode == Mode::Link && self.out.unread && self.out.ahead.is_half_empty(&self.config)
+        {
             let query = Query::Next {
                 after: self.out.cursor,
-                messages: self.config.window_messages - messages,
-                bytes: self.config.window_bytes - bytes,
+                messages: self.config.window_messages.saturating_sub(self.out.ahead.len()),
+                bytes: self.config.window_bytes.saturating_sub(self.out.ahead.bytes()),
                 skip: self.out.skipped_lanes(),
             };
             self.load(query, Asked::Next, out);
