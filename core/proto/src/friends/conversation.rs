@@ -211,6 +211,7 @@ impl Conversation {
             Input::Tick => {}
         }
         self.settle_mode();
+        self.settle_epoch(out);
         self.run_timers(out);
         self.fill_window(out);
         self.save_receipts(out);

@@ -51,6 +51,9 @@ pub(super) struct Outbox {
     /// Messages in the outbox may have numbers that were given for copies: no friend's opening receipts stand between
     /// those numbers and a store that was restored since, so that watermarks prove nothing about them.
     dark_rows: bool,
+    /// The epoch began before this machine. If the store is a restored backup, its lost future may have numbered on in
+    /// it, in copies that the friend takes at any time, or never: on a link its watermarks prove nothing of our numbers.
+    pub(super) inherited: bool,
     dark: DarkState,
     /// What goes in envelopes only, as far as it is in the window.
     sealed: ways::Sealed,
@@ -193,6 +196,7 @@ impl Outbox {
         Outbox {
             mode: Mode::Still,
             dark_rows: saved.copied,
+            inherited: saved.epoch.is_some(),
             dark: DarkState::default(),
             sealed: ways::Sealed::default(),
             ways: saved.ways,

@@ -21,7 +21,7 @@ fn a_message_is_numbered_committed_transmitted_receipted_and_done() {
 
 #[test]
 fn nothing_is_transmitted_before_the_opening_receipts() {
-    let mut rig = Rig::new(Config::default(), saved(0, 2));
+    let mut rig = Rig::going_on(Config::default(), saved(0, 2));
     rig.input(Input::LinkUp(1));
     assert!(rig.query().is_none());
     rig.hear(opening(vec![lane_receipt(EPOCH, 1, vec![])]));
@@ -97,7 +97,7 @@ fn a_commit_that_lands_without_a_link_leaves_nothing_due() {
 
 #[test]
 fn a_void_is_told_only_once_it_is_committed() {
-    let mut rig = Rig::new(Config::default(), saved(0, 1));
+    let mut rig = Rig::going_on(Config::default(), saved(0, 1));
     let over = rig.now.after(Duration::from_secs(1));
     rig.input(Input::ClockTrusted(true));
     rig.input(Input::LinkUp(1));
@@ -149,7 +149,7 @@ fn an_end_that_passes_while_the_answer_comes_is_not_forgotten() {
 
 #[test]
 fn two_ends_of_one_message_are_counted_once() {
-    let mut rig = Rig::new(Config::default(), saved(0, 2));
+    let mut rig = Rig::going_on(Config::default(), saved(0, 2));
     rig.input(Input::LinkUp(1));
     rig.hear(opening(vec![lane_receipt(EPOCH, 2, vec![])]));
     rig.input(Input::Loaded(Loaded { rows: rows(0..2, None), ..Loaded::default() }));
@@ -214,7 +214,7 @@ fn what_stands_before_a_refused_message_is_still_delivered() {
 
 #[test]
 fn a_void_of_a_lane_that_the_friend_does_not_take_leaves_the_window() {
-    let mut rig = Rig::new(Config::default(), saved(0, 1));
+    let mut rig = Rig::going_on(Config::default(), saved(0, 1));
     rig.input(Input::LinkUp(1));
     rig.hear(opening(vec![]));
     let void = OutboxItem::Void { lane: 0, epoch: EPOCH, seq: 0, copied: None };
@@ -251,7 +251,7 @@ fn a_full_friend_is_asked_again_even_with_nothing_on_its_way() {
 
 #[test]
 fn what_is_held_by_the_friend_is_not_said_again() {
-    let mut rig = Rig::new(Config::default(), saved(0, 3));
+    let mut rig = Rig::going_on(Config::default(), saved(0, 3));
     rig.input(Input::LinkUp(1));
     rig.hear(opening(vec![lane_receipt(EPOCH, 0, vec![])]));
     rig.input(Input::Loaded(Loaded { rows: rows(0..3, None), ..Loaded::default() }));
@@ -263,7 +263,7 @@ fn what_is_held_by_the_friend_is_not_said_again() {
 
 #[test]
 fn a_conflict_starts_a_new_epoch_and_not_for_ever() {
-    let mut rig = Rig::new(Config::default(), saved(0, 1));
+    let mut rig = Rig::going_on(Config::default(), saved(0, 1));
     rig.input(Input::LinkUp(1));
     rig.hear(opening(vec![]));
     rig.hear(Frame::Conflict(at(EPOCH, 1)));
