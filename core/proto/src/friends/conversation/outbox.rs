@@ -254,7 +254,11 @@ impl Outbox {
     }
 
     pub(super) fn cancelling(&mut self, id: MessageId) {
-        self.ahead.forget(id);
+        if self.ahead.forget(id) {
+            // A number in an earlier epoch makes it too late for that, and then the lane must not have gone on without
+            // it. What is asked for now is answered after the store has decided.
+            self.read_again();
+        }
         if let Some(loading) = &mut self.loading {
             loading.cancelled_since.insert(id);
         }

@@ -48,14 +48,16 @@ impl Ahead {
     }
 
     /// The message ends: the host takes it back, or its time is over. It must get no number: the void in its place would
-    /// stand behind everything queued since, where a full window never reads it.
-    pub(super) fn forget(&mut self, id: MessageId) {
+    /// stand behind everything queued since, where a full window never reads it. Whether it was here.
+    pub(super) fn forget(&mut self, id: MessageId) -> bool {
         let is_it = |item: &OutboxItem| matches!(item, OutboxItem::Message(m) if m.message.id == id);
         if let Some(at) = self.items.iter().position(is_it)
             && let Some(item) = self.items.remove(at)
         {
             self.bytes -= cost(&item);
+            return true;
         }
+        false
     }
 }
 
