@@ -265,6 +265,33 @@ impl World<'_> {
         self.feed(host, peer, Input::Copy { frames, key: sealed.key, sent });
     }
 
+    /// A link is up: what Hello and the first frames on it say of keys.
+    pub(super) fn keys_by_link(&mut self, host: Peer, peer: Peer) {
+        let Some(wanted) = self.scenario.dark.as_ref().map(|dark| dark.keys) else { return };
+        if !self.hosts[host].up || !self.hosts[peer].up {
+            return;
+        }
+        for (one, other) in [(host, peer), (peer, host)] {
+            let keys = &self.hosts[other].disk.friends.entry(one).or_default().keys;
+            let known = keys.theirs.last().copied().unwrap_or(0).max(keys.taken);
+            let keys = &mut self.hosts[one].disk.friends.entry(other).or_default().keys;
+            if known > keys.given {
+                // Our store is older than this number.
+                (keys.unknown, keys.given) = (known, known);
+            }
+        }
+        let left = self.hosts[host].disk.friends.entry(peer).or_default().keys.theirs.len() as u64;
+        let keys = &mut self.hosts[peer].disk.friends.entry(host).or_default().keys;
+        let more = if 2 * left < wanted { wanted - left } else { 0 };
+        let fresh: Vec<u64> = (1..=more).map(|n| keys.given + n).collect();
+        keys.given += more;
+        keys.own.extend(&fresh);
+        let said = Sealed { fresh, used: keys.used, unknown: keys.unknown, ..Sealed::default() };
+        if self.take_keys(host, peer, &said) {
+            self.feed(host, peer, Input::CopiesLost);
+        }
+    }
+
     /// What a copy says about keys; true if what we sealed is lost.
     fn take_keys(&mut self, host: Peer, peer: Peer, sealed: &Sealed) -> bool {
         let keys = &mut self.hosts[host].disk.friends.entry(peer).or_default().keys;
