@@ -229,6 +229,8 @@ impl Conversation {
         {
             lane.stopped = None;
             steps.push((Change::Start(m.lane), After::Nothing));
+            // What was left out of the lane so far comes before what is read ahead of it.
+            self.out.read_again();
         }
     }
 

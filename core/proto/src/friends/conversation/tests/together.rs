@@ -217,6 +217,41 @@ fn a_lane_that_stopped_is_left_out_of_what_was_read_ahead() {
     );
 }
 
+#[test]
+fn a_lane_whose_refused_message_expires_goes_on_where_it_stopped() {
+    let mut rig = Rig::open(Config { window_messages: 4, ..Config::default() });
+    let over = rig.now.after(Duration::from_secs(1));
+    let of_lane_1 = |n: u8| Outgoing { lane: 1, ..outgoing(n) };
+    let refused = Outgoing { expires: Some(over), ..outgoing(3) };
+    rig.input(Input::ClockTrusted(true));
+    let first = [of_lane_1(0), of_lane_1(1), of_lane_1(2), refused.clone()];
+    first.into_iter().for_each(|m| rig.input(Input::Send(m)));
+    rig.commit_all();
+    let behind = [outgoing(4), outgoing(5), of_lane_1(6), outgoing(7)];
+    behind.iter().for_each(|m| rig.input(Input::Send(m.clone())));
+    rig.commit_all();
+    let read = (5..).zip(behind.map(OutboxItem::Message)).collect();
+    rig.input(Input::Loaded(Loaded { rows: read, more: false, next_expiry: Some(over) }));
+    rig.input(Input::Loaded(Loaded { next_expiry: Some(over), ..Loaded::default() }));
+    let epoch = rig.machine.epoch().unwrap();
+    rig.hear(Frame::Refuse { position: at(epoch, 0), id: MessageId([3; 16]), why: Refusal::TooLarge });
+    assert_eq!(numbered(&rig.commit_all()), [(6, 3)], "the other lane goes on");
+    rig.input(Input::Loaded(Loaded::default()));
+    rig.out.clear();
+    rig.pass(Duration::from_secs(1));
+    assert!(matches!(rig.query(), Some(Query::Expired { .. })), "{:?}", rig.out);
+    rig.out.clear();
+    let rows = vec![(4, OutboxItem::Message(refused))];
+    rig.input(Input::Loaded(Loaded { rows, more: false, next_expiry: None }));
+    // There is room before the disk has answered.
+    let next = Position { lane: 1, ..at(epoch, 2) };
+    let lanes = vec![LaneReceipt { next, held: Vec::new() }];
+    rig.hear(Frame::Receipt(Receipt { opening: false, more: false, lanes }));
+    let batch = rig.commits().into_iter().flat_map(|(_, batch)| batch).collect();
+    assert_eq!(numbered(&batch), [], "7 does not overtake 4 and 5, which were left out");
+    assert!(matches!(rig.query(), Some(Query::Next { after: 0, .. })), "{:?}", rig.out);
+}
+
 /// Where both sides end with these frames, after all is committed and receipted: watermarks, and what is receipted.
 fn ends_at(pieces: &[Vec<Frame>]) -> (Vec<Position>, Vec<LaneReceipt>, usize) {
     let mut rig = Rig::open(Config::default());
