@@ -1,6 +1,7 @@
 //! Archives: what came while we were away, who lies and who stalls, and what the host did not take yet.
 
 use crate::host::{Host, LIMIT, TestClock, found};
+use crate::relay::kept_in;
 use crate::whisper::{TOPIC, hub, listen, opened, published, quick, symmetric, to_all, user};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -32,6 +33,12 @@ fn archive(folder: &tempfile::TempDir) -> (Host, SocketAddr) {
     hub(|config| config.whisper.archive = Some(ArchiveRole::new(folder.path().join("archive"))))
 }
 
+/// Waits for the first envelope that the archive keeps: that it has left its author does not say so.
+fn arrived(folder: &tempfile::TempDir) {
+    let is_there = || kept_in(folder.path()).is_ok_and(|kept| !kept.is_empty());
+    found("an envelope in the archive", || is_there().then_some(()));
+}
+
 #[test]
 fn an_archive_gives_what_came_while_the_subscriber_was_away() {
     let folder = tempfile::tempdir().unwrap();
@@ -46,6 +53,7 @@ fn an_archive_gives_what_came_while_the_subscriber_was_away() {
     let mut ada = user(port, |_| {});
     wait(ada.node.publish(to_all("while you were away"))).unwrap();
     assert_eq!(published(&mut ada), PublishResult::Sent);
+    arrived(&folder);
     ada.stop();
     // What it keeps outlives its process.
     keeper.stop();
@@ -69,6 +77,7 @@ fn an_archive_that_is_added_is_asked_at_once_and_forgotten_when_it_is_removed() 
     listen(&ben);
     wait(ada.node.publish(to_all("before it was known"))).unwrap();
     assert_eq!(published(&mut ada), PublishResult::Sent);
+    arrived(&folder);
     wait(ben.node.archive_add(&port.to_string(), None)).unwrap();
     let error = wait(ben.node.publish(to_all("x"))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoWay, "an archive takes nothing without a grant");
@@ -137,6 +146,7 @@ fn archives_that_lie_or_stall_cost_nothing_that_a_good_one_has() {
     }
     wait(ada.node.publish(to_all("one"))).unwrap();
     assert_eq!(published(&mut ada), PublishResult::Sent);
+    arrived(&folder);
     // A new question comes with a new start; the liar answers it first.
     ben.stop();
     ben.start_with(archives);

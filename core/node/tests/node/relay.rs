@@ -3,6 +3,7 @@
 use crate::host::{Host, LIMIT, found, make_friends};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use subrosa::testing::Settled;
 use subrosa::{
@@ -51,19 +52,8 @@ impl Relay {
         found("a copy of the archive that can be read", || self.try_kept().ok())
     }
 
-    /// From a copy, since the node has the file open; while it writes, the copy may be worth nothing.
     fn try_kept(&self) -> subrosa::Result<Vec<Envelope>> {
-        let folder = tempfile::tempdir().unwrap();
-        for suffix in ["", "-wal"] {
-            let name = format!("archive{suffix}");
-            let _ = std::fs::copy(self.folder.path().join(&name), folder.path().join(&name));
-        }
-        let archive = SqliteArchive::open(ArchiveOptions::new(folder.path().join("archive")))?;
-        let query =
-            Query { from: 0, to: u32::MAX, topics: None, after: None, limit: 1_000, bytes: 64 << 20, now: 0 };
-        let page = archive.query(&query)?;
-        assert!(!page.more);
-        Ok(page.envelopes.iter().map(|found| Envelope::decode(&found.raw).unwrap()).collect())
+        kept_in(self.folder.path())
     }
 
     /// Waits until nothing is left of [`Relay::left_of`] the host, and leaves its events to be taken.
@@ -97,6 +87,22 @@ impl Relay {
             config.whisper.archives = vec![ArchiveAddress { address: address.to_string(), grant: None }];
         }
     }
+}
+
+/// What the file `archive` in this folder keeps. From a copy, since a node has it open; while it writes, the copy may be
+/// worth nothing.
+pub fn kept_in(whose: &Path) -> subrosa::Result<Vec<Envelope>> {
+    let folder = tempfile::tempdir().unwrap();
+    for suffix in ["", "-wal"] {
+        let name = format!("archive{suffix}");
+        let _ = std::fs::copy(whose.join(&name), folder.path().join(&name));
+    }
+    let archive = SqliteArchive::open(ArchiveOptions::new(folder.path().join("archive")))?;
+    let query =
+        Query { from: 0, to: u32::MAX, topics: None, after: None, limit: 1_000, bytes: 64 << 20, now: 0 };
+    let page = archive.query(&query)?;
+    assert!(!page.more);
+    Ok(page.envelopes.iter().map(|found| Envelope::decode(&found.raw).unwrap()).collect())
 }
 
 /// What one host has seen, over all its lives.
