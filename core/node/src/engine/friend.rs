@@ -28,8 +28,8 @@ pub(super) struct FriendLink {
     pub(super) since: Timestamp,
     /// Whether the friend said something on it.
     pub(super) heard: bool,
-    /// The copy of the friend's store at its other end.
-    pub(super) copy: FriendCopy,
+    /// The copy of the friend's store at its other end, until it has been met.
+    pub(super) copy: Option<FriendCopy>,
 }
 
 /// The conversation and what belongs to this life of it.

@@ -171,10 +171,11 @@ impl Engine {
             return self.leave_to_copy(row, up);
         }
         self.drop_link(row);
-        self.take_link(row, up, facts);
         if older {
+            // And it is on disk before the friend hears of this run: after a crash it would report nothing any more.
             self.drive(row, Input::OlderStore);
         }
+        self.take_link(row, up, facts);
     }
 
     /// Another copy of our store is in use, and this one is held: the friend keeps its link with that one.
@@ -206,7 +207,8 @@ impl Engine {
         log::debug!("link {:?} with friend {row} is up", up.link.id());
         friend.dialer.up(now);
         let id = up.link.id();
-        friend.link = Some(FriendLink { handle: up.link.clone(), facts, since: now, heard: false, copy });
+        friend.link =
+            Some(FriendLink { handle: up.link.clone(), facts, since: now, heard: false, copy: Some(copy) });
         friend.record.last_seen = Some(now);
         friend.words = 0;
         if up.certificate.counter() >= friend.record.certificate_counter {
@@ -317,7 +319,18 @@ impl Engine {
     /// Gives the frames to the conversation.
     fn said(&mut self, row: i64, link: LinkId, frames: &mut Vec<Frame>) {
         if !frames.is_empty() {
+            self.copy_stays(row);
             self.drive(row, Input::Frames(link.0, std::mem::take(frames)));
+        }
+    }
+
+    /// The friend's conversation speaks, as it does only once all that is to be known of copies is on its disk: this copy
+    /// of its store is the one that was met last.
+    fn copy_stays(&mut self, row: i64) {
+        let link = self.friends.get_mut(&row).and_then(|f| f.link.as_mut());
+        if let Some(copy) = link.and_then(|link| link.copy.take()) {
+            self.friend_copy(row, copy);
+            self.save_friend(row);
         }
     }
 
@@ -327,9 +340,6 @@ impl Engine {
         let link = self.friends.get_mut(&row).and_then(|f| f.link.as_mut());
         if let Some(link) = link.filter(|link| !link.heard) {
             link.heard = true;
-            let copy = link.copy;
-            self.friend_copy(row, copy);
-            self.save_friend(row);
             self.met(row);
             self.friend_met(row);
         }

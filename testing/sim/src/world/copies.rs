@@ -174,10 +174,11 @@ impl World<'_> {
             self.feed(host, peer, Input::LinkDown(old));
         }
         self.check_met(host, other_end);
-        self.feed(host, peer, Input::LinkUp(id));
         if older && !self.sabotaged(Sabotage::KeepNumbers) {
+            // On disk before the friend hears of this run.
             self.feed(host, peer, Input::OlderStore);
         }
+        self.feed(host, peer, Input::LinkUp(id));
     }
 
     /// The friend says which run of our store it met last; `newest` is whether it is talked to. Whether the conversation
@@ -197,10 +198,10 @@ impl World<'_> {
         let Some(reported) = reported else { return false };
         let standing = copies.standing;
         trace!(self, "{host}>{peer} met another copy of our store: {reported:?}, now {standing:?}");
-        let Some(notice) = reported.notice else { return reported.renumbers() };
         if !self.sabotaged(Sabotage::TellNobody) {
             self.oracle.copies.judged.insert(host);
         }
+        let Some(notice) = reported.notice else { return reported.renumbers() };
         self.hosts[host].copies.restored_now |= reported.begins_run();
         self.hold(host);
         let run = reported.begins_run().then(|| self.new_run(host, standing.claim));
