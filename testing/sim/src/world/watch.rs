@@ -199,7 +199,7 @@ impl World<'_> {
                 .grew
                 .iter()
                 .find(|(host, p)| *p == person && !copies.told_friend.contains(&(*host, *p)));
-            if let Some(host) = there_and_back.map(|((host, _), _)| *host).filter(|_| !own) {
+            if let Some(host) = there_and_back.map(|((host, _), _)| *host).filter(|_| alone && !own) {
                 self.broken("both hosts hear of a copy", format!("{host} met several copies of {person}"));
             } else if let Some((host, _)) = unheard.copied() {
                 self.broken("both hosts hear of a copy", format!("{host} met a copy that replaced another"));

@@ -172,7 +172,7 @@ impl Conversation {
         match item {
             OutboxItem::Void { lane, epoch, seq, .. } => {
                 if self.out.epoch == Some(epoch) && seq < acked {
-                    steps.push((Change::DropVoids { lane, below: acked }, After::Nothing));
+                    steps.push((Change::DropVoids { lane, below: seq + 1 }, After::Nothing));
                 } else if self.out.epoch == Some(epoch)
                     && !self.out.window.contains_key(&(lane, seq))
                     && !self.out.lane(lane).parked
