@@ -70,8 +70,8 @@ enum After {
     Stopped(Lane, MessageId, Refusal),
     /// A message of this cost has left the outbox.
     Ended(u64),
-    /// As `Ended`, for its time to live.
-    Expired(MessageId, u64),
+    /// As `Ended`; a void stands in its place, to be told from now on.
+    Voided(MessageId, u64),
     Received(Position, MessageId, Way),
     Settled(Position),
     Copied(Copied),
@@ -346,6 +346,7 @@ impl Conversation {
                     _ => self.out.ready(place),
                 },
                 After::Cancelled(id, cost) => {
+                    self.out.cancelled(id, *outcome);
                     if *outcome == Outcome::Done {
                         self.out.left_queue(cost);
                         self.out.left(id);
@@ -359,9 +360,9 @@ impl Conversation {
                     events = true;
                 }
                 After::Ended(cost) => events |= self.ended(cost, *outcome),
-                After::Expired(id, cost) => {
+                After::Voided(id, cost) => {
                     if self.ended(cost, *outcome) {
-                        self.out.expired(id);
+                        self.out.voided(id);
                         events = true;
                     }
                 }

@@ -11,8 +11,9 @@ mod dark_answers;
 mod sending;
 mod ways;
 
-use super::change::{Change, Loaded, OutboxItem, Outgoing, Saved, Stopped};
+use super::change::{Change, Loaded, OutboxItem, Outcome, Outgoing, Saved, Stopped};
 use super::{After, Config, Place, Waits};
+use crate::friends::frame::LaneReceipt;
 use crate::friends::message::{Epoch, Lane, MessageId, Position, Refusal, SendWay};
 use crate::time::Timestamp;
 use ahead::Ahead;
@@ -74,6 +75,11 @@ pub(super) struct Outbox {
     window_bytes: u64,
     /// What comes into the window next. Empty unless a link is open.
     ahead: Ahead,
+    /// Cancels that the store has not answered. What was read ahead stops there: the message must get no number if it is
+    /// taken back, and must not be passed if it is not.
+    cancelling: BTreeSet<MessageId>,
+    /// Lanes of which the friend holds something above a number that we cannot say any more, and that number.
+    holes: BTreeMap<Lane, u64>,
     queued_messages: u64,
     queued_bytes: u64,
     /// The last outbox row that was read for the window.
@@ -115,6 +121,9 @@ struct DarkState {
     reading: (BTreeSet<MessageId>, BTreeMap<MessageId, (Position, Refusal)>),
     /// When a number was last spent to find out whether the friend's store is an older one.
     probed: Option<Timestamp>,
+    /// By lane, a number that goes in an envelope beside the link, which the friend said by envelope that it holds above
+    /// one that the link settled; and when the copy ends that was out then.
+    doubted: BTreeMap<Lane, (u64, Timestamp)>,
     /// When the present day of new epochs began, and how many there were.
     renumbers: (Option<Timestamp>, u32),
 }
@@ -208,6 +217,8 @@ impl Outbox {
             to_seal: BTreeSet::new(),
             window_bytes: 0,
             ahead: Ahead::default(),
+            cancelling: BTreeSet::new(),
+            holes: BTreeMap::new(),
             queued_messages: saved.queued_messages,
             queued_bytes: saved.queued_bytes,
             cursor: 0,
@@ -250,9 +261,17 @@ impl Outbox {
     }
 
     pub(super) fn cancelling(&mut self, id: MessageId) {
-        self.ahead.forget(id);
+        self.cancelling.insert(id);
         if let Some(loading) = &mut self.loading {
             loading.cancelled_since.insert(id);
+        }
+    }
+
+    /// The store has answered a cancel. What was too late for it goes out in its place.
+    pub(super) fn cancelled(&mut self, id: MessageId, outcome: Outcome) {
+        self.cancelling.remove(&id);
+        if outcome != Outcome::TooLate {
+            self.ahead.forget(id);
         }
     }
 
@@ -300,6 +319,7 @@ impl Outbox {
         self.to_send.clear();
         self.to_seal.clear();
         self.sealed.clear();
+        self.holes.clear();
         self.window_bytes = 0;
         self.dark.waiting.clear();
         self.dark.voids_at = None;
@@ -417,7 +437,7 @@ impl Outbox {
 
     /// The end of a message is committed, and a void stands in its place: only now may the void be told. Told
     /// before, it could be receipted, and after a crash that receipt would be taken for one of the message.
-    pub(super) fn expired(&mut self, id: MessageId) {
+    pub(super) fn voided(&mut self, id: MessageId) {
         self.left(id);
         match self.by_id.get(&id).copied() {
             Some(key) => self.make_void(key),
@@ -431,6 +451,36 @@ impl Outbox {
             self.dark.waiting.remove(&lane);
             self.read_again();
         }
+    }
+
+    /// Whether the friend holds something above a number that we cannot say any more.
+    fn is_hole(&self, lane: &LaneReceipt) -> bool {
+        !lane.held.is_empty() && self.is_unsayable(lane.next.lane, lane.next.seq)
+    }
+
+    fn note_hole(&mut self, lane: &LaneReceipt) {
+        if self.is_hole(lane) {
+            self.holes.insert(lane.next.lane, lane.next.seq);
+        } else {
+            self.holes.remove(&lane.next.lane);
+        }
+    }
+
+    /// Whether the number was given and not receipted, and nothing stands there: neither message nor void. That is so only
+    /// if it is also not among what is still to be read.
+    fn is_unsayable(&self, lane: Lane, seq: u64) -> bool {
+        let given = self.lanes.get(&lane).is_some_and(|l| (l.acked..l.next).contains(&seq) && !l.parked);
+        given && !self.is_skipped(lane) && !self.window.contains_key(&(lane, seq))
+    }
+
+    /// Whether all of the outbox is in the window, or what is there leaves no room and does not go away.
+    fn all_read(&self, config: &Config) -> bool {
+        let full = match self.mode {
+            Mode::Link => self.window.values().all(|f| f.held || f.way == SendWay::EnvelopesOnly),
+            _ => self.by_id.len() >= config.copy_messages || self.window_bytes >= config.copy_bytes,
+        };
+        let read = !self.unread && self.ahead.is_empty() && (self.mode == Mode::Link || !self.dark.voids_unread);
+        self.loading.is_none() && (read || full)
     }
 
     pub(super) fn friend_full(&mut self, full: bool, now: Timestamp, config: &Config) {

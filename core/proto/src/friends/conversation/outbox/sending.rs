@@ -87,6 +87,7 @@ impl Conversation {
             lane.parked = false;
         }
         self.out.dark_rows = false;
+        self.out.dark.doubted.clear();
         self.out.empty_window();
         self.commit(vec![(Change::Renumber(epoch), After::Nothing)], out);
         if let Some(own) = own {
@@ -152,7 +153,9 @@ impl Conversation {
     /// Moves what was read ahead into the window, as far as it has room. With the batch that made the room, so that
     /// nothing waits for the disk twice.
     pub(super) fn take_ahead(&mut self, steps: &mut Vec<Step>, out: &mut Vec<Output>) {
-        while self.out.ahead.next_cost().is_some_and(|cost| self.out.has_room(cost, &self.config))
+        while let Some((id, cost)) = self.out.ahead.next()
+            && id.is_none_or(|id| !self.out.cancelling.contains(&id))
+            && self.out.has_room(cost, &self.config)
             && let Some(item) = self.out.ahead.pop()
         {
             self.take_row(item, steps, out);
@@ -211,7 +214,7 @@ impl Conversation {
     fn expire(&mut self, m: &Outgoing, steps: &mut Vec<Step>) {
         let id = m.message.id;
         self.out.ahead.forget(id);
-        steps.push((Change::Void { id, end: End::Expired }, After::Expired(id, m.message.cost())));
+        steps.push((Change::Void { id, end: End::Expired }, After::Voided(id, m.message.cost())));
         if let Some(lane) = self.out.lanes.get_mut(&m.lane)
             && lane.stopped.is_some_and(|s| s.id == id)
         {
@@ -229,6 +232,7 @@ impl Conversation {
             out.push(Output::Close(link, "the friend does not say what it has"));
         }
         if self.out.open && self.out.retransmit_at.is_some_and(|at| at <= self.now) {
+            self.fill_holes(out);
             self.out.friend_full = false;
             self.out.unsend();
             self.out.retransmit_wait = (self.out.retransmit_wait * 2).min(self.config.retransmit.1);
