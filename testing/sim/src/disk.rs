@@ -334,6 +334,12 @@ impl Disk {
         loaded
     }
 
+    /// What this friend is told of keys on a link.
+    pub(crate) fn key_news(&mut self, peer: Peer) -> Sealed {
+        let salt = self.salt;
+        self.friends.entry(peer).or_default().key_news(salt)
+    }
+
     /// What a machine is made from.
     pub(crate) fn saved(&self, peer: Peer) -> Saved {
         self.friends.get(&peer).map(Friend::saved).unwrap_or_default()

@@ -103,16 +103,20 @@ impl Friend {
         if refused {
             return Outcome::NotCopied;
         }
+        let (key, secret) = self.keys.theirs.pop_first().unwrap_or((0, 0));
+        self.keys.taken = self.keys.taken.max(key);
+        let frames = frames.to_vec();
+        effects.push(Effect::Sealed(Sealed { key, secret, frames, until, ..self.key_news(salt) }));
+        Outcome::Done
+    }
+
+    /// What the friend is told of keys, in a copy or on a link.
+    pub(super) fn key_news(&mut self, salt: u64) -> Sealed {
         let keys = &mut self.keys;
-        let (key, secret) = keys.theirs.pop_first().unwrap_or((0, 0));
-        keys.taken = keys.taken.max(key);
         let fresh: Vec<(u64, u64)> = (1..=2).map(|n| (keys.given + n, salt)).collect();
         keys.given += 2;
         keys.own.extend(fresh.iter().copied());
-        let (used, unknown) = (keys.used, keys.unknown);
-        let frames = frames.to_vec();
-        effects.push(Effect::Sealed(Sealed { key, secret, frames, until, fresh, used, unknown }));
-        Outcome::Done
+        Sealed { fresh, used: keys.used, unknown: keys.unknown, ..Sealed::default() }
     }
 
     fn used(&mut self, at: Position) {

@@ -327,6 +327,7 @@ impl World<'_> {
             let said =
                 self.links.get(&number).and_then(|l| l.hellos.as_ref()).and_then(|h| h[side].last_seen_run);
             self.check_heard(host, other_end, said, seen);
+            self.keys_came(host, other_end);
         }
         true
     }

@@ -277,6 +277,18 @@ impl World<'_> {
         self.feed(host, peer, Input::Copy { frames, key: sealed.key, sent });
     }
 
+    /// What the friend's store at the other end of a link says about keys.
+    pub(super) fn keys_came(&mut self, host: Peer, other: Peer) {
+        if self.scenario.dark.is_none() {
+            return;
+        }
+        let (me, peer) = (self.person(host), self.person(other));
+        let news = self.hosts[other].disk.key_news(me);
+        if self.take_keys(host, peer, &news) {
+            self.feed(host, peer, Input::CopiesLost);
+        }
+    }
+
     /// What a copy says about keys; true if what we sealed is lost.
     fn take_keys(&mut self, host: Peer, peer: Peer, sealed: &Sealed) -> bool {
         let keys = &mut self.hosts[host].disk.friends.entry(peer).or_default().keys;

@@ -479,7 +479,8 @@ impl Outbox {
             Mode::Link => self.window.values().all(|f| f.held || f.way == SendWay::EnvelopesOnly),
             _ => self.by_id.len() >= config.copy_messages || self.window_bytes >= config.copy_bytes,
         };
-        let read = !self.unread && self.ahead.is_empty() && (self.mode == Mode::Link || !self.dark.voids_unread);
+        let read =
+            !self.unread && self.ahead.is_empty() && (self.mode == Mode::Link || !self.dark.voids_unread);
         self.loading.is_none() && (read || full)
     }
 

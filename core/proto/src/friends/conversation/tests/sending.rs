@@ -179,6 +179,69 @@ fn a_row_read_before_its_cancel_gets_no_number() {
     ));
 }
 
+/// Found by the simulator: what had a number in an earlier epoch is too late to cancel, and was passed all the same.
+#[test]
+fn a_cancel_that_is_too_late_lets_nothing_pass_the_message() {
+    let config = Config { window_messages: 1, ..Config::default() };
+    let mut rig = Rig::new(config, Saved { queued_messages: 3, ..Saved::default() });
+    rig.input(Input::LinkUp(1));
+    rig.hear(opening(vec![]));
+    let row = |n: u8| (u64::from(n), OutboxItem::Message(outgoing(n)));
+    rig.input(Input::Loaded(Loaded { rows: vec![row(1), row(2), row(3)], ..Loaded::default() }));
+    rig.commit_all();
+    let epoch = rig.machine.epoch().unwrap();
+    rig.input(Input::Cancel(message(2).id, outgoing(2).message.cost()));
+    let asked = rig.commits();
+    let [(number, _)] = &asked[..] else { panic!("one batch") };
+    rig.hear(receipt(epoch, 1, vec![]));
+    let made_room = rig.commits();
+    let [(next, batch)] = &made_room[..] else { panic!("one batch") };
+    assert_eq!(
+        batch[..],
+        [Change::Done { id: message(1).id, end: End::Delivered }],
+        "nothing is numbered yet"
+    );
+    rig.input(Input::Committed(*number, vec![Outcome::TooLate]));
+    rig.input(Input::Committed(*next, vec![Outcome::Done]));
+    let assign = |n: u8, seq| Change::Assign { id: message(n).id, lane: 0, epoch, seq };
+    assert_eq!(rig.commit_all(), [assign(2, 1)]);
+    rig.hear(receipt(epoch, 2, vec![]));
+    assert!(rig.commit_all().contains(&assign(3, 2)));
+}
+
+/// Two copies of the friend's store: one settled a void that the other missed, and a crash let us forget it.
+#[test]
+fn what_the_friend_holds_above_a_number_that_nothing_stands_at_comes_under_a_new_one() {
+    let mut rig = Rig::new(Config::default(), saved(0, 3));
+    rig.input(Input::LinkUp(1));
+    rig.hear(opening(vec![]));
+    let left = rows(0..3, None).into_iter().filter(|(row, _)| *row != 2).collect();
+    rig.input(Input::Loaded(Loaded { rows: left, ..Loaded::default() }));
+    rig.hear(receipt(EPOCH, 1, vec![(2, 2)]));
+    rig.commit_all();
+    assert_eq!(rig.machine.epoch(), Some(EPOCH), "it may be on its way");
+    rig.pass(Config::default().retransmit.0);
+    assert!(rig.machine.epoch() > Some(EPOCH));
+    assert!(rig.out.contains(&Output::Rollback { own: false }));
+}
+
+#[test]
+fn what_is_still_to_be_read_is_no_hole() {
+    let mut rig = Rig::new(Config::default(), saved(0, 3));
+    rig.input(Input::LinkUp(1));
+    rig.hear(opening(vec![]));
+    let (first, rest): (Vec<_>, Vec<_>) = rows(0..3, None).into_iter().partition(|(row, _)| *row == 1);
+    rig.input(Input::Loaded(Loaded { rows: first, more: true, ..Loaded::default() }));
+    rig.hear(receipt(EPOCH, 0, vec![(2, 2)]));
+    rig.hear(receipt(EPOCH, 1, vec![(2, 2)]));
+    rig.commit_all();
+    rig.pass(Config::default().retransmit.0);
+    rig.input(Input::Loaded(Loaded { rows: rest, ..Loaded::default() }));
+    rig.pass(Config::default().retransmit.1);
+    assert_eq!(rig.machine.epoch(), Some(EPOCH));
+    assert!(rig.said().iter().any(|f| matches!(f, Frame::Message { position, .. } if position.seq == 1)));
+}
+
 #[test]
 fn a_refused_lane_waits_for_retry_or_skip() {
     let mut rig = Rig::open(Config::default());
