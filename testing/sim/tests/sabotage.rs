@@ -77,7 +77,7 @@ noticed! {
     hosts_that_hear_of_no_copy: TellNobody in "clones" as ["both hosts hear of a copy"];
     a_held_queue_that_is_lost: DropHeld in "clones" as
         ["one final delivery event", "everything drains once faults have stopped"];
-    two_replaced_copies_that_turn_each_other_away: JudgeLinkedOnly in "clones-varied" from 220 as
+    two_replaced_copies_that_turn_each_other_away: JudgeLinkedOnly in "clones-varied" from 970 as
         ["everything drains once faults have stopped"];
     times_to_live_by_a_wrong_clock: TrustAnyClock in "clocks" as ["nothing expires before its time"];
 }
