@@ -8,12 +8,12 @@ mod ahead;
 mod answers;
 mod copying;
 mod dark_answers;
+mod holes;
 mod sending;
 mod ways;
 
 use super::change::{Change, Loaded, OutboxItem, Outcome, Outgoing, Saved, Stopped};
 use super::{After, Config, Place, Waits};
-use crate::friends::frame::LaneReceipt;
 use crate::friends::message::{Epoch, Lane, MessageId, Position, Refusal, SendWay};
 use crate::time::Timestamp;
 use ahead::Ahead;
@@ -451,37 +451,6 @@ impl Outbox {
             self.dark.waiting.remove(&lane);
             self.read_again();
         }
-    }
-
-    /// Whether the friend holds something above a number that we cannot say any more.
-    fn is_hole(&self, lane: &LaneReceipt) -> bool {
-        !lane.held.is_empty() && self.is_unsayable(lane.next.lane, lane.next.seq)
-    }
-
-    fn note_hole(&mut self, lane: &LaneReceipt) {
-        if self.is_hole(lane) {
-            self.holes.insert(lane.next.lane, lane.next.seq);
-        } else {
-            self.holes.remove(&lane.next.lane);
-        }
-    }
-
-    /// Whether the number was given and not receipted, and nothing stands there: neither message nor void. That is so only
-    /// if it is also not among what is still to be read.
-    fn is_unsayable(&self, lane: Lane, seq: u64) -> bool {
-        let given = self.lanes.get(&lane).is_some_and(|l| (l.acked..l.next).contains(&seq) && !l.parked);
-        given && !self.is_skipped(lane) && !self.window.contains_key(&(lane, seq))
-    }
-
-    /// Whether all of the outbox is in the window, or what is there leaves no room and does not go away.
-    fn all_read(&self, config: &Config) -> bool {
-        let full = match self.mode {
-            Mode::Link => self.window.values().all(|f| f.held || f.way == SendWay::EnvelopesOnly),
-            _ => self.by_id.len() >= config.copy_messages || self.window_bytes >= config.copy_bytes,
-        };
-        let read =
-            !self.unread && self.ahead.is_empty() && (self.mode == Mode::Link || !self.dark.voids_unread);
-        self.loading.is_none() && (read || full)
     }
 
     pub(super) fn friend_full(&mut self, full: bool, now: Timestamp, config: &Config) {

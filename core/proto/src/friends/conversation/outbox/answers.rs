@@ -4,7 +4,7 @@ use super::super::change::{Change, Stopped};
 use super::super::{After, Conversation, NO_MESSAGE, Output};
 use super::{Flight, Step};
 use crate::friends::frame::{LaneReceipt, Receipt};
-use crate::friends::message::{End, Lane, MessageId, Position, Refusal};
+use crate::friends::message::{End, MessageId, Position, Refusal};
 
 impl Conversation {
     pub(in super::super) fn refused(
@@ -119,16 +119,6 @@ impl Conversation {
         self.out.opening_until = None;
         self.out.opening_seen.clear();
         self.out.read_again();
-    }
-
-    /// What the friend holds above a number that ended here otherwise than by its own receipts would wait for ever: another
-    /// copy of its store settled that, and all but what still waits was forgotten since. It comes under new numbers.
-    pub(super) fn fill_holes(&mut self, out: &mut Vec<Output>) {
-        let holes = std::mem::take(&mut self.out.holes);
-        let is_hole = |(lane, seq): (&Lane, &u64)| self.out.is_unsayable(*lane, *seq);
-        if self.out.all_read(&self.config) && holes.iter().any(is_hole) {
-            self.renumber(Some(false), out);
-        }
     }
 
     fn settle(&mut self, lane: &LaneReceipt, steps: &mut Vec<Step>) {
