@@ -23,7 +23,7 @@ pub(crate) mod work;
 use named::{OfFriend, OfHost};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use subrosa_net::gossip::NodeId;
@@ -59,8 +59,8 @@ pub(crate) struct Ask {
     pub(crate) from: Timestamp,
     /// Sent at this time or earlier.
     pub(crate) to: Timestamp,
-    /// Whether what archives of friends gave before is wanted again.
-    pub(crate) anew: bool,
+    /// Of [`Whisper::next_edition`]: what an archive of friends gave under another number is wanted again from it.
+    pub(crate) edition: u64,
 }
 
 /// How a question to archives was answered.
@@ -133,6 +133,7 @@ struct Shared {
     ports: Mutex<(Vec<SocketAddr>, Vec<NodeId>)>,
     /// Whom the host named.
     of_host: Mutex<OfHost>,
+    editions: AtomicU64,
 }
 
 /// What the task shall do.
@@ -227,6 +228,11 @@ impl Whisper {
         self.change(|wanted| {
             wanted.clocks.insert(row, ahead);
         });
+    }
+
+    /// A number for questions that want everything again, which no question had before.
+    pub(crate) fn next_edition(&self) -> u64 {
+        self.0.editions.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Changes what is wanted and wakes the task.

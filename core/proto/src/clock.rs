@@ -1,5 +1,5 @@
-//! Whether the wall clock can be believed (PROTOCOL 8): it is, once a friend, or three peers together, confirmed it since
-//! the last jump. Whether three peers agree is for whoever has peers to say.
+//! Whether the wall clock can be believed (PROTOCOL 8): it is, once a friend, or three peers together, confirmed it
+//! since the last jump. Whether three peers agree is for whoever has peers to say.
 
 mod offset;
 
@@ -41,7 +41,8 @@ impl ClockWatch {
         jumped
     }
 
-    /// A friend, or three peers who agree, say what their clocks show, at our reading `wall`. True if that changed [`ClockWatch::confirmed`].
+    /// A friend, or three peers who agree, say what their clocks show, at our reading `wall`. True if that changed
+    /// [`ClockWatch::confirmed`].
     pub fn others_say(&mut self, theirs: Timestamp, wall: Timestamp) -> bool {
         let agrees = theirs.distance(wall) <= CONFIRMS;
         let news = agrees && !self.confirmed;

@@ -335,9 +335,9 @@ impl Disk {
     }
 
     /// What this friend is told of keys on a link.
-    pub(crate) fn key_news(&mut self, peer: Peer) -> Sealed {
+    pub(crate) fn key_news(&mut self, peer: Peer, count: u64) -> Sealed {
         let salt = self.salt;
-        self.friends.entry(peer).or_default().key_news(salt)
+        self.friends.entry(peer).or_default().key_news(salt, count)
     }
 
     /// What a machine is made from.

@@ -39,6 +39,8 @@ pub struct Report {
     pub links: u64,
     /// Frames handed to the network.
     pub frames: u64,
+    /// Frames that were heard in one go with others before them.
+    pub together: u64,
     /// New epochs that replaced an older one.
     pub renumbered: u64,
     /// Lanes that stopped.
@@ -83,6 +85,7 @@ impl Report {
         self.rollbacks += other.rollbacks;
         self.links += other.links;
         self.frames += other.frames;
+        self.together += other.together;
         self.renumbered += other.renumbered;
         self.stopped += other.stopped;
         self.clock_jumps += other.clock_jumps;

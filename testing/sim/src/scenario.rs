@@ -211,6 +211,7 @@ impl Scenario {
         "dark-rollback",
         "dusk",
         "ways",
+        "lost-futures",
         "dark-varied",
         "dark-clones",
     ];
@@ -292,7 +293,7 @@ impl Scenario {
             faults_for: 6 * 3_600_000,
             pace: 120_000,
             link_gap: 0,
-            dark: Some(net),
+            dark: Some(net.clone()),
             ..calm.clone()
         };
         let dark_faults = Scenario {
@@ -327,6 +328,26 @@ impl Scenario {
                 crash: 900_000,
                 failing_commits: 2,
                 dark: Some(DarkNet { direct: true, shift: 0, ..faulty.clone() }),
+                ..calm.clone()
+            },
+            // Backups are restored between two links, and what was copied in between arrives while the next is up.
+            "lost-futures" => Scenario {
+                name: "lost-futures",
+                faults_for: 600_000,
+                sends: 150,
+                pace: 3_000,
+                link_gap: 4_000,
+                link_life: 2_000,
+                redial: 40,
+                rollback: 15_000,
+                dark: Some(DarkNet {
+                    direct: true,
+                    shift: 0,
+                    live: 0,
+                    delay: 60_000,
+                    catch_up: 5_000,
+                    ..net
+                }),
                 ..calm.clone()
             },
             "dark-varied" => Scenario { name: "dark-varied", varied: true, ..dark_rollback },

@@ -13,6 +13,7 @@ use quinn::{ConnectionError, RecvStream, SendStream};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use subrosa_proto::friends::address::is_local;
+use subrosa_proto::friends::invite::check_hint;
 use tokio::net::lookup_host;
 use tokio::time::{Instant, timeout_at};
 
@@ -115,8 +116,7 @@ async fn look_up(shared: &Shared, address: &PeerAddress, reach: Reach) -> Vec<So
 
 /// Whether one of the addresses of a name is one to dial.
 fn leads(at: SocketAddr, reach: Reach) -> bool {
-    let ip = at.ip().to_canonical();
-    reach == Reach::Anywhere || !(is_local(ip) || ip.is_unspecified() || ip.is_multicast())
+    reach == Reach::Anywhere || (check_hint(at).is_ok() && !is_local(at.ip().to_canonical()))
 }
 
 async fn at(
@@ -229,7 +229,10 @@ mod tests {
             let at: SocketAddr = at.parse().unwrap();
             assert!(leads(at, Reach::Anywhere) && !leads(at, Reach::Abroad), "{at}");
         }
-        for at in ["192.0.2.1:1", "[2001:db8::1]:1"] {
+        for at in ["[64:ff9b::c0a8:101]:1", "[2002:a00:1::1]:1", "[::127.0.0.1]:1", "255.255.255.255:1"] {
+            assert!(!leads(at.parse().unwrap(), Reach::Abroad), "{at}");
+        }
+        for at in ["192.0.2.1:1", "[2001:db8::1]:1", "[64:ff9b::c000:201]:1"] {
             assert!(leads(at.parse().unwrap(), Reach::Abroad), "{at}");
         }
     }

@@ -209,6 +209,11 @@ impl PeerSet {
         self.peers.iter().map(|(id, peer)| (*id, peer.node))
     }
 
+    /// Whether the node at this address is connected.
+    pub fn is_connected(&self, address: &PeerAddress) -> bool {
+        self.entries.get(address).is_some_and(|entry| matches!(entry.state, State::Up(_)))
+    }
+
     /// The known addresses, without static ones, and whether a node was ever met there: what is worth keeping.
     pub fn known(&self) -> impl Iterator<Item = (&PeerAddress, bool)> {
         self.entries.iter().filter(|(_, e)| !e.fixed).map(|(address, e)| (address, e.met))

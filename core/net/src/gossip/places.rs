@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// Whoever means well has said hello by then, and is never asked to make room before.
+/// Whoever means well has said hello by then, and is not asked to make room before, but for one of several from one
+/// address: silence that is begun anew all the time is never old.
 const HURRY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
@@ -81,8 +82,11 @@ impl Counts {
         }
         let of = |address: &IpAddr| held.get(address).copied().unwrap_or_default();
         let old = |silent: &Silent| now.saturating_duration_since(silent.since) >= HURRY;
+        // One of several goes at once for somebody who has none of them, or fewer by two.
+        let several = |silent: &Silent| of(&silent.address) >= of(&address) + 2;
         // Of equals the oldest goes, which comes first: the last greatest of the reversed order.
-        let heaviest = self.silent.iter().enumerate().rev().filter(|(_, silent)| old(silent));
+        let may_go = |silent: &Silent| old(silent) || several(silent);
+        let heaviest = self.silent.iter().enumerate().rev().filter(|(_, silent)| may_go(silent));
         let Some((at, most)) =
             heaviest.map(|(at, silent)| (at, of(&silent.address))).max_by_key(|(_, held)| *held)
         else {
@@ -153,7 +157,7 @@ mod tests {
         let mut kept = vec![enter(1).unwrap(), enter(1).unwrap()];
         assert!(enter(1).is_none(), "a third from one address");
         kept.push(enter(2).unwrap());
-        assert!(enter(3).is_none(), "a fourth that has not said hello");
+        assert!(enter(2).is_none(), "a fourth that has not said hello");
         for place in &mut kept {
             assert!(place.prove() && place.prove());
         }
@@ -170,6 +174,7 @@ mod tests {
         let counts = places.lock();
         assert!(counts.all == 0 && counts.silent.is_empty() && counts.addresses.is_empty());
     }
+
     #[test]
     fn a_few_addresses_that_are_silent_keep_nobody_out() {
         let config = GossipConfig { inbound: 100, per_address: 4, unproven: 8, ..GossipConfig::default() };
@@ -179,7 +184,6 @@ mod tests {
             places.enter(IpAddr::from([127, 0, 0, n]), &config, begin + HURRY / 4 * since)
         };
         let mut silent: Vec<Place> = (0..8).map(|n| at(n / 4, 0).unwrap()).collect();
-        assert!(at(9, 1).is_none(), "they may be on their way to say hello");
         let mut honest = at(9, 4).unwrap();
         let lost = |silent: &mut Vec<Place>| {
             silent.iter_mut().map(|place| !place.prove()).filter(|lost| *lost).count()
@@ -193,6 +197,21 @@ mod tests {
         drop(honest);
         let counts = places.lock();
         assert!(counts.all == 0 && counts.silent.is_empty() && counts.addresses.is_empty());
+    }
+
+    #[test]
+    fn silence_that_is_begun_anew_all_the_time_keeps_nobody_out() {
+        let config = GossipConfig { inbound: 100, per_address: 4, unproven: 8, ..GossipConfig::default() };
+        let places = Arc::new(Places::default());
+        let now = Instant::now();
+        let at = |n: u8| places.enter(IpAddr::from([127, 0, 0, n]), &config, now);
+        let silent: Vec<Place> = (0..8).map(|n| at(n / 4).unwrap()).collect();
+        let mut honest: Vec<Place> = (10..16).map(|n| at(n).unwrap()).collect();
+        assert!(at(0).is_none() && at(1).is_none(), "no more for those who have as many as others");
+        assert!(at(16).is_none(), "eight who are one each, a moment ago: they may be about to say hello");
+        assert!(honest.iter_mut().all(Place::prove));
+        drop((silent, honest));
+        assert_eq!(places.lock().all, 0);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::Reply;
 use super::dark::Pair;
+use super::neighbours::News;
 use crate::config::Config;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -76,6 +77,8 @@ pub(super) struct Friend {
     pub(super) pair: Pair,
     /// Words about nodes and archives that came on this link.
     pub(super) words: u32,
+    /// How often they named somebody new lately.
+    pub(super) news: News,
     /// When the engine wants to hear of it again.
     pub(super) timer: Option<Timestamp>,
 }
@@ -119,6 +122,7 @@ impl Friend {
             sightings: Sightings::default(),
             pair,
             words: 0,
+            news: News::default(),
             timer: None,
         };
         friend.switch_dialer(now);

@@ -17,8 +17,30 @@ use subrosa_store::friend;
 
 /// Words about nodes that are taken from a friend on one link; one or two do.
 const MOST_WORDS: u32 = 32;
+/// Words that name somebody new, which are taken from a friend within [`HOUR`], however they come: each is a reason to
+/// dial, and whoever is named may have nothing to do with this.
+const MOST_NEWS: u32 = 12;
+const HOUR: Duration = Duration::from_secs(3_600);
 /// What makes sense from here is looked at again so often: we may be in another network, and words end.
 const LOOK: Duration = Duration::from_secs(60);
+
+/// How often a friend named somebody new.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct News {
+    since: Timestamp,
+    count: u32,
+}
+
+impl News {
+    /// Once more. Whether that is not too often.
+    fn count(&mut self, now: Timestamp) -> bool {
+        if self.since.distance(now) >= HOUR {
+            *self = News { since: now, count: 0 };
+        }
+        self.count = self.count.saturating_add(1);
+        self.count <= MOST_NEWS
+    }
+}
 
 impl Engine {
     /// What a friend who is `at` this address on a link, or somewhere, is told now: whom the host named, never whom
@@ -140,6 +162,17 @@ impl Engine {
             *list = shared.map(|address| address.to_string()).collect();
         }
         let Some(friend) = self.friends.get_mut(&row) else { return };
+        let before = friend.record.neighbours.as_deref().and_then(read);
+        let names = |known: &Neighbours| {
+            let all = taken.peers.iter().all(|peer| known.peers.contains(peer));
+            all && taken.archives.iter().all(|archive| known.archives.contains(archive))
+        };
+        if !taken.is_empty() && !before.as_ref().is_some_and(names) {
+            // Its next word may be taken, once an hour is over.
+            if !friend.news.count(now) {
+                return log::debug!("friend {row} names others too often");
+            }
+        }
         friend.record.neighbours_counter = taken.counter;
         friend.record.neighbours = (!taken.is_empty()).then(|| Frame::Neighbours(taken).encode());
         self.save_friend(row);
@@ -184,5 +217,22 @@ fn read(word: &[u8]) -> Option<Neighbours> {
     match Frame::decode(word) {
         Ok(Some(Frame::Neighbours(word))) => Some(word),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_friend_names_others_so_often_in_an_hour_and_again_in_the_next() {
+        let now = Timestamp::from_millis(1_700_000_000_000);
+        let mut news = News::default();
+        let taken = |news: &mut News, at: Timestamp| (0..100).filter(|_| news.count(at)).count();
+        assert_eq!(taken(&mut news, now), 12);
+        assert_eq!(taken(&mut news, now.after(HOUR / 2)), 0);
+        assert_eq!(taken(&mut news, now.after(HOUR)), 12);
+        // A clock that was set back does not shut it out.
+        assert_eq!(taken(&mut news, now.before(HOUR)), 12);
     }
 }

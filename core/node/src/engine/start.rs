@@ -32,7 +32,7 @@ const PAGE: usize = 256;
 impl Engine {
     pub(super) fn start(parts: &Parts) -> Result<Started> {
         let (config, store) = (Arc::clone(&parts.config), parts.store.clone());
-        let now = config.clock.wall();
+        let (now, steady) = crate::clock::both(&*config.clock);
         let (identity, own) = own_identity(&store, &config)?;
         let me = identity.person();
         let own = OwnCertificates::issue(&store, &identity, own, now, 0)?;
@@ -80,7 +80,7 @@ impl Engine {
             reused: HashSet::new(),
             dials: HashMap::new(),
             timers: BTreeSet::new(),
-            watch: ClockWatch::new(now, config.clock.steady()),
+            watch: ClockWatch::new(now, steady),
             wall: now,
             housekeeping: now,
             restored: Timestamp::ZERO,

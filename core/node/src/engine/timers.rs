@@ -2,6 +2,7 @@
 
 use super::start::CERTIFICATE;
 use super::{Engine, LONGEST_SLEEP};
+use crate::clock;
 use crate::event::EventKind;
 use std::time::Duration;
 use subrosa_proto::friends::conversation::Input;
@@ -22,7 +23,7 @@ const CLOCK_EVENT: Duration = Duration::from_secs(60);
 impl Engine {
     /// Notices a clock that jumped.
     pub(super) fn read_clock(&mut self) {
-        let (wall, steady) = (self.config.clock.wall(), self.config.clock.steady());
+        let (wall, steady) = clock::both(&*self.config.clock);
         self.wall = wall;
         if !self.watch.read(wall, steady) {
             return;

@@ -56,6 +56,8 @@ pub(super) enum Errand {
 struct Archive {
     address: PeerAddress,
     by: NamedBy,
+    /// Of those of friends: every friend's first comes before anybody's second.
+    turn: usize,
     grant: Option<Grant>,
     way: Way,
     /// What waits for the connection.

@@ -3,6 +3,7 @@
 use super::doubt::{CONFIRMS, Doubt, WITNESSES, Witnesses};
 use super::named::of_friends;
 use super::{Arrival, Whisper};
+use crate::clock;
 use crate::config::Config;
 use crate::queue::EventQueue;
 use std::collections::VecDeque;
@@ -51,7 +52,7 @@ pub(super) struct Common {
 
 impl Common {
     pub(super) fn new(parts: Parts) -> Common {
-        let (wall, steady) = (parts.config.clock.wall(), parts.config.clock.steady());
+        let (wall, steady) = clock::both(&*parts.config.clock);
         let block = contact_block(&parts.identity.person());
         let padding = Padding::new(parts.identity.secret().as_bytes(), block);
         Common {
@@ -109,7 +110,7 @@ impl Common {
     /// Whether the wall clock jumped.
     pub(super) fn read_clock(&mut self) -> bool {
         let clock = &self.parts.config.clock;
-        let (wall, steady) = (clock.wall(), clock.steady());
+        let (wall, steady) = clock::both(&**clock);
         let jumped = self.watch.read(wall, steady);
         if jumped {
             let before = self.doubt.take().map_or((self.wall, self.steady), |doubt| doubt.before);

@@ -31,6 +31,7 @@ use subrosa_proto::{Error, Result};
 use subrosa_store::{Secret, role_key};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use wanted::Again;
 
 /// [`Capabilities`]: answers questions of archives' clients.
 pub(super) const ARCHIVE: u64 = 1;
@@ -62,9 +63,10 @@ pub(super) struct Gossip {
     /// Peers that the host named, and in its order.
     fixed: BTreeSet<PeerAddress>,
     pub(super) named: Vec<PeerAddress>,
-    /// Peers that friends named, and when they were last learned.
+    /// Peers that friends named, when they are learned again, and how often they were.
     of_friends: BTreeSet<PeerAddress>,
-    learned: Timestamp,
+    again: Again,
+    round: usize,
     /// Dials under way: whom, and the endpoint that was tried last.
     dials: HashMap<DialId, (PeerAddress, usize, DialId)>,
     rebound: Timestamp,
@@ -131,7 +133,8 @@ impl Gossip {
             fixed: BTreeSet::new(),
             named: Vec::new(),
             of_friends: BTreeSet::new(),
-            learned: common.wall,
+            again: Again::new(common.wall),
+            round: 0,
             dials: HashMap::new(),
             rebound: common.wall,
             archive,
@@ -187,6 +190,7 @@ impl Gossip {
     pub(super) fn network_changed(&mut self, common: &mut Common) {
         self.peers.values().for_each(|peer| peer.handle.close());
         self.decide(peer_set::Input::NetworkChanged, common);
+        self.learn_in_new_network(common);
         if let Err(error) = self.bind(common) {
             log::warn!("the node port cannot be bound: {error}");
         }

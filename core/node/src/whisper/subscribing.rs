@@ -48,8 +48,8 @@ struct Active {
     full: bool,
     /// Something could not be kept since archives were last asked: what they said to be complete is not.
     missed: Arc<AtomicBool>,
-    /// What archives of friends gave before is asked for again: not all of it was kept.
-    anew: bool,
+    /// [`Ask::edition`], another one when not all was kept.
+    edition: u64,
 }
 
 pub(super) struct Subscribing {
@@ -95,7 +95,7 @@ impl Subscribing {
                         retry: RETRY,
                         full: false,
                         missed: Arc::default(),
-                        anew: true,
+                        edition: common.parts.whisper.next_edition(),
                     };
                     self.active.insert(row.id, active);
                 }
@@ -156,7 +156,7 @@ impl Subscribing {
                 let Some(active) = self.active.get_mut(&id) else { return };
                 active.complete = active.complete.map(|complete| complete.min(sent));
                 active.full |= why == Missed::Full;
-                active.anew = true;
+                active.edition = common.parts.whisper.next_edition();
                 if active.full {
                     // What more they give would find no room either.
                     asking.forget(Owner::Subscription(id));
@@ -210,8 +210,7 @@ impl Subscribing {
             let complete = active.complete.filter(|at| *at <= common.now.after(AHEAD));
             let from = complete.map_or(since, |at| at.before(OVERLAP)).max(since);
             let topics = active.topics.iter().copied().collect();
-            asking.ask(owner, Ask { tag: 0, topics, from, to: common.now, anew: active.anew });
-            active.anew = false;
+            asking.ask(owner, Ask { tag: 0, topics, from, to: common.now, edition: active.edition });
         }
     }
 

@@ -176,6 +176,43 @@ fn who_does_not_tell_or_take_keeps_to_itself_and_removal_forgets() {
     store.close().unwrap();
 }
 
+/// Four archives that answer at once and have nothing must not keep us from asking the one that has it.
+#[test]
+fn the_archives_of_one_friend_do_not_keep_out_those_of_another() {
+    let relay = Relay::new();
+    let liars: Vec<_> = (0..4).map(|_| bad(Bad::Empty)).collect();
+    let lies = |config: &mut Config| {
+        shares(config);
+        let named =
+            |(at, _): &(std::net::SocketAddr, _)| ArchiveAddress { address: at.to_string(), grant: None };
+        config.whisper.archives = liars.iter().map(named).collect();
+    };
+    // Only archives can bring it.
+    let shares = |config: &mut Config| {
+        shares(config);
+        config.whisper.peer_count = (0, 8);
+    };
+    // Written so that it comes last of the five, also by name.
+    let name = relay.name();
+    let user = |config: &mut Config| {
+        user(&relay)(config);
+        config.whisper.archives = vec![ArchiveAddress { address: name.clone(), grant: None }];
+    };
+    let (mut liar, mut a, mut b) = (Host::with(lies), Host::with(user), Host::with(shares));
+    make_friends(&mut liar, &mut b);
+    eventually("four archives", || lists(&b).1.len() == 4);
+    make_friends(&mut a, &mut b);
+    told(&b, &a);
+    exchange_keys(&mut a, &mut b);
+    liar.stop();
+    b.stop();
+    let id = a.send(&b, "in the fifth");
+    relay.serve(&a);
+    a.stop();
+    b.start_with(shares);
+    assert_eq!(b.message().id, id);
+}
+
 /// PROTOCOL 8: two peers do not confirm a clock, three do, for times to live of messages as well.
 #[test]
 fn three_peers_of_the_host_confirm_its_clock() {

@@ -20,7 +20,7 @@ pub const POW: f64 = 0.000_01;
 
 /// A node and archive for others.
 pub struct Relay {
-    _host: Host,
+    host: Host,
     port: SocketAddr,
     folder: tempfile::TempDir,
 }
@@ -37,7 +37,13 @@ impl Relay {
             config.whisper.archive = Some(role);
         });
         let port = found("a node port", || wait(host.node.status()).unwrap().node_addresses.first().copied());
-        Relay { _host: host, port, folder }
+        Relay { host, port, folder }
+    }
+
+    /// Its address with its key, `subrosanode1...@host:port`.
+    pub fn name(&self) -> String {
+        let ids = wait(self.host.node.status()).unwrap().node_ids;
+        format!("{}@{}", ids[0], self.port)
     }
 
     /// Everything that its archive keeps.

@@ -7,7 +7,7 @@
 use crate::friends::frame::{Addresses, MAX_ADDRESSES};
 use crate::friends::invite::check_hint;
 use crate::time::Timestamp;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// How long our word about our addresses holds.
@@ -116,15 +116,29 @@ pub fn reachable(address: SocketAddr, networks: &[Network]) -> bool {
 }
 
 /// Addresses that mean something only within one network: loopback, private, shared (RFC 6598), link-local, unique
-/// local.
+/// local, and IPv6 forms of such IPv4 addresses, which a translator beside us may resolve.
 pub fn is_local(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
             let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
             ip.is_loopback() || ip.is_private() || ip.is_link_local() || shared
         }
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+        IpAddr::V6(ip) => {
+            let site = ip.segments()[0] & 0xffc0 == 0xfec0;
+            let own = ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() || site;
+            own || translated(ip).is_some_and(|ip| is_local(IpAddr::V4(ip)))
+        }
     }
+}
+
+/// The IPv4 address that an IPv6 one stands for: mapped, compatible, 6to4 (RFC 3056) or NAT64 (RFC 6052).
+fn translated(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+    let bits = match ip.segments() {
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => (high, low),
+        [0x2002, high, low, ..] => (high, low),
+        _ => return None,
+    };
+    Some(Ipv4Addr::from_bits(u32::from(bits.0) << 16 | u32::from(bits.1)))
 }
 
 fn dialable(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {

@@ -211,6 +211,7 @@ impl Conversation {
             Input::Tick => {}
         }
         self.settle_mode();
+        self.settle_epoch(out);
         self.run_timers(out);
         self.fill_window(out);
         self.save_receipts(out);
@@ -346,7 +347,6 @@ impl Conversation {
                     _ => self.out.ready(place),
                 },
                 After::Cancelled(id, cost) => {
-                    self.out.cancelled(id, *outcome);
                     if *outcome == Outcome::Done {
                         self.out.left_queue(cost);
                         self.out.left(id);

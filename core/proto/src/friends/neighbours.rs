@@ -184,6 +184,9 @@ mod tests {
             "router",
             "x.local",
             "LAN.",
+            "64:ff9b::192.168.1.1",
+            "2002:7f00:1::",
+            "fec0::1",
             "a.localhost",
         ] {
             assert!(!is_shared(host, at("192.168.1.9"), &home) && !is_reachable(host, &home), "{host}");

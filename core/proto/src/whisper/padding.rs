@@ -38,12 +38,16 @@ impl Padding {
         Ok(Padding { secret: Secret32::random(entropy)?, block: TopicSet::default() })
     }
 
-    /// `topics` among others: in all the next of `lengths`, ascending. Beyond the last of them nothing is added.
+    /// `topics` among others, as many as they are or more: in all the next of `lengths`, ascending, that holds them. Of the
+    /// last there may be fewer others, and beyond it nothing is added.
     pub fn hide(&self, topics: &TopicSet, lengths: &[usize]) -> TopicSet {
         let named = topics.as_slice().iter().any(|topic| self.block.contains(*topic));
         let block = self.block.as_slice().iter().filter(|_| named);
         let mut all: BTreeSet<Topic> = topics.as_slice().iter().chain(block).copied().collect();
-        let Some(length) = lengths.iter().copied().find(|length| *length >= all.len()) else {
+        // A list that is full of ours would hide none of them.
+        let hidden = all.len() + topics.as_slice().iter().filter(|t| !self.block.contains(**t)).count();
+        let holds = |least: usize| lengths.iter().copied().find(|length| *length >= least);
+        let Some(length) = holds(hidden).or_else(|| holds(all.len())) else {
             return all.into_iter().collect();
         };
         let ours: Vec<[u8; 5]> = match topics.as_slice() {
@@ -99,11 +103,14 @@ mod tests {
         let cases = [
             (0, 16),
             (1, 16),
-            (16, 16),
-            (17, 64),
-            (65, 256),
-            (257, 1_024),
+            (8, 16),
+            (9, 64),
+            (16, 64),
+            (32, 64),
+            (64, 256),
             (5_000, 10_000),
+            (6_000, 10_000),
+            (257, 1_024),
             (10_001, 10_001),
         ];
         for (real, all) in cases {
@@ -127,6 +134,22 @@ mod tests {
         // A peer and an archive together know no more.
         let asked = padding.hide(&topics(2..3), &FOR_ARCHIVES);
         assert_eq!(common(&asked, &lists[0]).len(), 4);
+    }
+
+    #[test]
+    fn each_topic_has_another_beside_it_in_every_list() {
+        let padding = Padding::new(&[7; 32], topics(9_000..9_016).as_slice().to_vec());
+        for count in [1, 8, 9, 15, 16, 17, 48, 63, 64, 65, 200, 256, 1_024, 4_096] {
+            let told = padding.hide(&topics(0..count), &FOR_PEERS);
+            for one in [0, count - 1] {
+                let asked = padding.hide(&topics(one..one + 1), &FOR_ARCHIVES);
+                let both = common(&told, &asked);
+                assert!(
+                    both.len() >= 2 && both.contains(Topic(one.to_be_bytes())),
+                    "{one} of {count}: {both:?}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -106,15 +106,15 @@ impl Friend {
         let (key, secret) = self.keys.theirs.pop_first().unwrap_or((0, 0));
         self.keys.taken = self.keys.taken.max(key);
         let frames = frames.to_vec();
-        effects.push(Effect::Sealed(Sealed { key, secret, frames, until, ..self.key_news(salt) }));
+        effects.push(Effect::Sealed(Sealed { key, secret, frames, until, ..self.key_news(salt, 2) }));
         Outcome::Done
     }
 
     /// What the friend is told of keys, in a copy or on a link.
-    pub(super) fn key_news(&mut self, salt: u64) -> Sealed {
+    pub(super) fn key_news(&mut self, salt: u64, count: u64) -> Sealed {
         let keys = &mut self.keys;
-        let fresh: Vec<(u64, u64)> = (1..=2).map(|n| (keys.given + n, salt)).collect();
-        keys.given += 2;
+        let fresh: Vec<(u64, u64)> = (1..=count).map(|n| (keys.given + n, salt)).collect();
+        keys.given += count;
         keys.own.extend(fresh.iter().copied());
         Sealed { fresh, used: keys.used, unknown: keys.unknown, ..Sealed::default() }
     }

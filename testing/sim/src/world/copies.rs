@@ -307,15 +307,10 @@ impl World<'_> {
     /// the link is not one that was taken.
     pub(super) fn is_heard(&mut self, number: u64, side: usize) -> bool {
         let Some(link) = self.links.get_mut(&number) else { return false };
+        let Some([first, second]) = &link.hellos else { return true };
+        let hello = if side == 0 { second.clone() } else { first.clone() };
         let (host, other_end) = (link.ends[side], link.ends[1 - side]);
         let first_word = !std::mem::replace(&mut link.heard[side], true);
-        let Some([first, second]) = &link.hellos else {
-            if first_word {
-                self.keys_came(host, other_end);
-            }
-            return true;
-        };
-        let hello = if side == 0 { second.clone() } else { first.clone() };
         let peer = self.person(other_end);
         let id = number * 2 + side as u64;
         let present = self.hosts[host].machines.get(&peer).and_then(|m| m.linked);
@@ -332,7 +327,7 @@ impl World<'_> {
             let said =
                 self.links.get(&number).and_then(|l| l.hellos.as_ref()).and_then(|h| h[side].last_seen_run);
             self.check_heard(host, other_end, said, seen);
-            self.keys_came(host, other_end);
+            self.keys_by_link(host, other_end);
         }
         true
     }

@@ -277,14 +277,26 @@ impl World<'_> {
         self.feed(host, peer, Input::Copy { frames, key: sealed.key, sent });
     }
 
-    /// What the friend's store at the other end of a link says about keys.
-    pub(super) fn keys_came(&mut self, host: Peer, other: Peer) {
-        if self.scenario.dark.is_none() {
+    /// A link is up: what Hello and the first frames on it say of keys to this end.
+    pub(super) fn keys_by_link(&mut self, host: Peer, far: Peer) {
+        let Some(wanted) = self.scenario.dark.as_ref().map(|dark| dark.keys) else { return };
+        if !self.hosts[host].up || !self.hosts[far].up {
             return;
         }
-        let (me, peer) = (self.person(host), self.person(other));
-        let news = self.hosts[other].disk.key_news(me);
-        if self.take_keys(host, peer, &news) {
+        let (me, peer) = (self.person(host), self.person(far));
+        for ((one, friend), (other, of)) in [((host, peer), (far, me)), ((far, me), (host, peer))] {
+            let keys = &mut self.hosts[other].disk.friends.entry(of).or_default().keys;
+            let known = keys.theirs.keys().last().copied().unwrap_or(0).max(keys.taken);
+            let keys = &mut self.hosts[one].disk.friends.entry(friend).or_default().keys;
+            if known > keys.given {
+                // Our store is older than this number.
+                (keys.unknown, keys.given) = (known, known);
+            }
+        }
+        let left = self.hosts[host].disk.friends.entry(peer).or_default().keys.theirs.len() as u64;
+        let more = if 2 * left < wanted { wanted - left } else { 0 };
+        let said = self.hosts[far].disk.key_news(me, more);
+        if self.take_keys(host, peer, &said) {
             self.feed(host, peer, Input::CopiesLost);
         }
     }

@@ -69,6 +69,7 @@ impl World<'_> {
             m.linked = Some((number * 2 + side as u64, now));
         }
         self.feed(host, peer, Input::LinkUp(number * 2 + side as u64));
+        self.keys_by_link(host, peer);
     }
 
     pub(super) fn down(&mut self, number: u64, side: usize) {
@@ -160,18 +161,33 @@ impl World<'_> {
         })
     }
 
+    /// A frame arrives, and with it what arrives at the same instant right behind it: that is heard in one go.
     pub(super) fn arrive(&mut self, number: u64, side: usize, bytes: &[u8]) {
+        let mut together = vec![bytes.to_vec()];
+        while let Some(entry) = self.queue.first_entry()
+            && entry.key().0 == self.now
+            && matches!(entry.get(), Event::Arrive { link, side: at, .. } if (*link, *at) == (number, side))
+        {
+            if let Event::Arrive { bytes, .. } = entry.remove() {
+                together.push(bytes);
+            }
+        }
         let Some(link) = self.links.get(&number).filter(|l| l.dead.is_none()) else { return };
         let (host, peer) = (link.ends[side], self.person(link.ends[1 - side]));
-        match Frame::decode(bytes) {
-            Ok(Some(frame)) => {
-                if !self.is_heard(number, side) {
-                    return;
+        let mut frames = Vec::with_capacity(together.len());
+        for bytes in together {
+            match Frame::decode(&bytes) {
+                Ok(Some(frame)) => {
+                    if !self.is_heard(number, side) {
+                        return;
+                    }
+                    trace!(self, "{host}<{peer} {frame:?}");
+                    frames.push(frame);
                 }
-                trace!(self, "{host}<{peer} {frame:?}");
-                self.feed(host, peer, Input::Frame(number * 2 + side as u64, frame));
+                other => self.broken("every frame can be read", format!("{host} from {peer}: {other:?}")),
             }
-            other => self.broken("every frame can be read", format!("{host} from {peer}: {other:?}")),
         }
+        self.report.together += frames.len().saturating_sub(1) as u64;
+        self.feed(host, peer, Input::Frames(number * 2 + side as u64, frames));
     }
 }

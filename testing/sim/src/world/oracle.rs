@@ -418,9 +418,12 @@ impl World<'_> {
                     if self.oracle.reopened.contains(&(way, *id)) {
                         continue;
                     }
-                    // Which lanes a friend has room for may differ from epoch to epoch.
+                    // Which lanes a friend has room for may differ from epoch to epoch, and each opening of a store begins
+                    // one.
                     let by_lanes = matches!(sent.end, Some(End::Refused(Refusal::TooManyLanes)))
-                        && (self.scenario.is_unordered() || self.report.rollbacks + self.report.clones > 0);
+                        && (self.scenario.is_unordered()
+                            || self.report.rollbacks + self.report.clones > 0
+                            || self.report.restarts > 0);
                     // A friend that takes larger messages than before may take a copy that still lives.
                     let dark = self.scenario.dark.is_some();
                     // Of two copies of the friend's, one may take larger ones than the other.

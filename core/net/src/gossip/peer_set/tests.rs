@@ -80,6 +80,16 @@ impl World {
 }
 
 #[test]
+fn it_says_which_addresses_are_connected() {
+    let mut w = world(config());
+    w.tell(Input::Learn(at(1)));
+    let (address, dial) = w.dials().pop().unwrap();
+    assert!(!w.set.is_connected(&address));
+    w.up(1, Some(dial));
+    assert!(w.set.is_connected(&address) && !w.set.is_connected(&at(2)));
+}
+
+#[test]
 fn known_addresses_are_dialled_until_there_are_enough_peers_and_again_when_one_goes() {
     let mut w = world(config());
     for n in 1..=6 {

@@ -39,10 +39,9 @@ pub(super) struct Catching {
     due: Timestamp,
     /// Answers in a row that were not complete.
     lacking: u32,
-    /// The conversation's life in which archives of friends gave all that was asked: of any other it may be lost.
-    given: Option<u64>,
-    /// They gave what the conversation wants asked again.
-    given_again: bool,
+    /// The conversation's life and the number under which each archive of friends is asked for everything once: what
+    /// it gave in another life may be lost, or is wanted again.
+    edition: Option<(u64, u64)>,
 }
 
 struct Asked {
@@ -127,7 +126,7 @@ impl Engine {
         if let Some(friend) = self.friends.get_mut(&row) {
             let again = &mut friend.pair.catching.again;
             *again = Some(again.map_or(since, |at| at.min(since)));
-            friend.pair.catching.given_again = false;
+            friend.pair.catching.edition = None;
             friend.pair.catching.soon();
             self.dark.next = Timestamp::ZERO;
         }
@@ -179,11 +178,18 @@ impl Engine {
             Owner::Friend(row) => self.friends.get(&row).map_or(0, |f| f.lives),
             _ => 0,
         };
+        let edition = self.whisper.next_edition();
         let Some(catching) = self.catching(owner) else { return };
         catching.asked = Some(Asked { tag, at, wall: now, life, again: catching.again.is_some() });
-        let anew = catching.given != Some(life) || catching.again.is_some() && !catching.given_again;
+        let edition = match catching.edition {
+            Some((of, edition)) if of == life => edition,
+            _ => {
+                catching.edition = Some((life, edition));
+                edition
+            }
+        };
         // What is stamped later than now is within the day that the next question goes back.
-        self.whisper.catch_up(owner, Ask { tag, topics, from, to: at.after(AHEAD), anew });
+        self.whisper.catch_up(owner, Ask { tag, topics, from, to: at.after(AHEAD), edition });
     }
 
     /// The friend's topics of every day that may have something new, and when the first of them began.
@@ -211,10 +217,6 @@ impl Engine {
         let Some(asked) = catching.asked.take_if(|asked| asked.tag == tag) else { return };
         let wanted_more = catching.again.is_some() && !asked.again;
         catching.lacking = if given { 0 } else { catching.lacking.saturating_add(1) };
-        if given {
-            catching.given = Some(asked.life);
-            catching.given_again |= asked.again;
-        }
         let wait = match owner {
             // Anybody may fill our contact topic, so that no answer is ever complete: that must not keep us busy.
             Owner::Contact if !given => (EAGER * 2_u32.saturating_pow(catching.lacking.min(8) - 1)).min(CALM),

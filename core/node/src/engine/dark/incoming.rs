@@ -5,7 +5,8 @@ use super::super::Engine;
 use subrosa_proto::envelope::Envelope;
 use subrosa_proto::friends::conversation::Input;
 use subrosa_proto::friends::copy::{self, Copy};
-use subrosa_proto::friends::frame::Frame;
+use subrosa_proto::friends::frame::{Addresses, Frame};
+use subrosa_proto::friends::neighbours::Neighbours;
 use subrosa_proto::friends::onetime::Find;
 use subrosa_proto::friends::pair::PairSecret;
 use subrosa_proto::friends::topics::day_keys;
@@ -53,11 +54,16 @@ impl Engine {
 
     fn copy_opened(&mut self, row: i64, copy: Copy, key: u64, sent: Timestamp) {
         let mut frames = Vec::with_capacity(copy.frames.len());
-        let (mut records, mut words) = (Vec::new(), Vec::new());
+        // Of several in one copy the latest counts: each that is taken up is written and acted on.
+        let (mut record, mut word) = (None::<Addresses>, None::<Neighbours>);
         for frame in &copy.frames {
             match Frame::decode(frame) {
-                Ok(Some(Frame::Addresses(record))) => records.push(record),
-                Ok(Some(Frame::Neighbours(word))) => words.push(word),
+                Ok(Some(Frame::Addresses(said))) => {
+                    record = record.into_iter().chain([said]).max_by_key(|said| said.counter);
+                }
+                Ok(Some(Frame::Neighbours(said))) => {
+                    word = word.into_iter().chain([said]).max_by_key(|said| said.counter);
+                }
                 Ok(Some(frame)) => frames.push(frame),
                 Ok(None) => {}
                 Err(error) => log::warn!("friend {row} says something that cannot be read: {error}"),
@@ -80,10 +86,10 @@ impl Engine {
         if let Some(news) = self.friends.get_mut(&row).and_then(|f| f.pair.news.take()) {
             self.news_came(row, news, false);
         }
-        for record in records {
+        if let Some(record) = record {
             self.record_came(row, record);
         }
-        for word in words {
+        if let Some(word) = word {
             self.neighbours_came(row, &word, None);
         }
     }

@@ -32,21 +32,28 @@ impl Asking {
             let Some((owner, ask)) = next.and_then(|owner| self.waiting.remove_entry(&owner)) else { return };
             self.turn = Some(owner);
             let wall = common.wall;
-            let (mut sources, mut left_out, mut of_friends) = (Vec::new(), false, 0);
+            self.lives += 1;
+            let (mut sources, mut left_out, mut of_friends) = (Vec::new(), false, Vec::new());
             for (id, archive) in &self.archives {
                 let out = archive.standing.is_out(wall);
                 match archive.by {
                     NamedBy::Host if out => left_out |= !archive.standing.is_lost(wall),
                     NamedBy::Host => sources.push(Source::new(*id, archive.grant.clone())),
                     // One that does not answer makes room for another.
-                    NamedBy::Friends if out || of_friends >= OF_FRIENDS => {}
+                    NamedBy::Friends if out => {}
                     NamedBy::Friends => {
-                        of_friends += 1;
-                        let covered = archive.standing.covered(owner, &ask);
-                        let from = covered.map_or(0, seconds);
-                        sources.push(Source { from, most: MOST_OF_FRIENDS, ..Source::new(*id, None) });
+                        of_friends.push((archive.standing.last_asked(owner), archive.turn, *id));
                     }
                 }
+            }
+            // They take turns: what answers well and has nothing must not keep us from asking those that have it.
+            of_friends.sort_unstable();
+            for (.., id) in of_friends.into_iter().take(OF_FRIENDS) {
+                let Some(archive) = self.archives.get_mut(&id) else { continue };
+                archive.standing.ask(owner, self.lives);
+                let from = archive.standing.covered(owner, &ask).map_or(0, seconds);
+                let most = MOST_OF_FRIENDS;
+                sources.push(Source { from, most, vouched: false, ..Source::new(id, None) });
             }
             let padded = |topics| common.padding.hide(&TopicSet::new(topics), &FOR_ARCHIVES);
             let topics = (!ask.topics.is_empty()).then(|| padded(ask.topics.clone()));
@@ -55,7 +62,6 @@ impl Asking {
             let usual = Limits::default();
             let limits = Limits { floor: usual.floor.min(common.config().whisper.least_pow), ..usual };
             let machine = CatchUp::new(limits, range, sources, wall);
-            self.lives += 1;
             self.running.insert(owner, Running { ask, life: self.lives, left_out, machine });
             self.drive(owner, Input::Tick, common, subscribing);
         }

@@ -25,6 +25,7 @@ pub(super) enum NamedBy {
 /// An archive to be asked.
 struct Wanted {
     by: NamedBy,
+    turn: usize,
     grant: Option<Vec<u8>>,
 }
 
@@ -36,7 +37,10 @@ impl Asking {
         self.named.clear();
         for archive in &common.config().whisper.archives {
             let address: PeerAddress = archive.address.parse()?;
-            wanted.insert(address.to_string(), Wanted { by: NamedBy::Host, grant: archive.grant.clone() });
+            wanted.insert(
+                address.to_string(),
+                Wanted { by: NamedBy::Host, turn: 0, grant: archive.grant.clone() },
+            );
             self.named.push(address);
         }
         let kept =
@@ -46,14 +50,17 @@ impl Asking {
             if !self.named.contains(&address) {
                 self.named.push(address);
             }
-            let known =
-                wanted.entry(archive.address.clone()).or_insert(Wanted { by: NamedBy::Host, grant: None });
+            let known = wanted.entry(archive.address.clone()).or_insert(Wanted {
+                by: NamedBy::Host,
+                turn: 0,
+                grant: None,
+            });
             known.grant = archive.grant.clone().or(known.grant.take());
         }
         if wanted.len() < ENOUGH {
-            for address in common.of_friends(peer::List::Archives) {
+            for (turn, address) in common.of_friends(peer::List::Archives).into_iter().enumerate() {
                 let by = NamedBy::Friends;
-                wanted.entry(address.to_string()).or_insert(Wanted { by, grant: None });
+                wanted.entry(address.to_string()).or_insert(Wanted { by, turn, grant: None });
             }
         }
         let gone: Vec<ArchiveId> =
@@ -67,14 +74,14 @@ impl Asking {
             }
         }
         let mut new = false;
-        for (name, Wanted { by, grant }) in wanted {
+        for (name, Wanted { by, turn, grant }) in wanted {
             let address: PeerAddress = name.parse()?;
             let grant = grant.map(Grant::new).transpose()?;
             if let Some(known) = self.names.get(&name).and_then(|id| self.archives.get_mut(id)) {
                 known.grant = grant;
                 // What it gives counts from now on, so that it is asked for everything.
                 new |= by == NamedBy::Host && known.by == NamedBy::Friends;
-                known.by = by;
+                (known.by, known.turn) = (by, turn);
                 continue;
             }
             let id = ArchiveId(self.next_archive);
@@ -84,6 +91,7 @@ impl Asking {
             let archive = Archive {
                 address,
                 by,
+                turn,
                 grant,
                 way: Way::None,
                 waiting: VecDeque::new(),

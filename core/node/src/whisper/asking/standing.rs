@@ -18,6 +18,14 @@ const SETTLED: Duration = crate::whisper::subscribing::OVERLAP;
 /// Envelopes may reach an archive so long after they were stamped.
 const LATE: Duration = Duration::from_secs(86_400);
 
+/// What an archive gave.
+#[derive(Clone, Copy, Debug)]
+struct Covered {
+    edition: u64,
+    from: Timestamp,
+    to: Timestamp,
+}
+
 /// How an archive did lately, by the wall clock.
 #[derive(Default)]
 pub(super) struct Standing {
@@ -31,8 +39,11 @@ pub(super) struct Standing {
     /// Since when it says to have nothing but the latest, or gives without end, to whose questions.
     pub(super) lacking: BTreeMap<Owner, Timestamp>,
     /// Of an archive that only friends named: what it says to have given whole, from and to, for whom. It is not asked
-    /// for that again; but no mark moves by it, and after a start, or once the host names somebody, all is asked anew.
-    covered: BTreeMap<Owner, (Timestamp, Timestamp)>,
+    /// for that again in this edition; but no mark moves by it, and after a start, or once the host names somebody, all
+    /// is asked anew.
+    covered: BTreeMap<Owner, Covered>,
+    /// The last of our questions that was put to it, for whom.
+    asked: BTreeMap<Owner, u64>,
 }
 
 impl Standing {
@@ -57,20 +68,32 @@ impl Standing {
 
     /// From when on it is to be asked, if it gave what comes before.
     pub(super) fn covered(&self, owner: Owner, ask: &Ask) -> Option<Timestamp> {
-        let (from, to) = self.covered.get(&owner).filter(|_| !ask.anew)?;
-        (*from <= ask.from && *to <= ask.to.after(LATE)).then(|| to.before(LATE))
+        let covered = self.covered.get(&owner).filter(|covered| covered.edition == ask.edition)?;
+        (covered.from <= ask.from && covered.to <= ask.to.after(LATE)).then(|| covered.to.before(LATE))
     }
 
     /// It gave all of this.
     pub(super) fn cover(&mut self, owner: Owner, ask: &Ask) {
-        let from = self.covered(owner, ask).and_then(|_| self.covered.get(&owner)).map_or(ask.from, |c| c.0);
-        self.covered.insert(owner, (from.min(ask.from), ask.to));
+        let known = self.covered(owner, ask).and_then(|_| self.covered.get(&owner));
+        let from = known.map_or(ask.from, |covered| covered.from.min(ask.from));
+        self.covered.insert(owner, Covered { edition: ask.edition, from, to: ask.to });
+    }
+
+    /// The last question of this owner that was put to it; 0 if none was.
+    pub(super) fn last_asked(&self, owner: Owner) -> u64 {
+        self.asked.get(&owner).copied().unwrap_or_default()
+    }
+
+    /// This question is put to it.
+    pub(super) fn ask(&mut self, owner: Owner, question: u64) {
+        self.asked.insert(owner, question);
     }
 
     /// The owner is gone.
     pub(super) fn forget(&mut self, owner: Owner) {
         self.lacking.remove(&owner);
         self.covered.remove(&owner);
+        self.asked.remove(&owner);
     }
 
     /// It did not give all that this owner asked for. Whether that has been so for so long that it does not count.
@@ -92,14 +115,22 @@ mod tests {
     fn what_an_archive_of_friends_gave_is_not_asked_for_again_but_for_the_last_day() {
         let at = |day: u64| Timestamp::from_millis(1_700_000_000_000 + day * 86_400_000);
         let ask =
-            |from: u64, to: u64| Ask { tag: 0, topics: Vec::new(), from: at(from), to: at(to), anew: false };
+            |from: u64, to: u64| Ask { tag: 0, topics: Vec::new(), from: at(from), to: at(to), edition: 1 };
         let (owner, mut standing) = (Owner::Friend(1), Standing::default());
         assert_eq!(standing.covered(owner, &ask(0, 30)), None);
         standing.cover(owner, &ask(0, 30));
         assert_eq!(standing.covered(owner, &ask(1, 31)), Some(at(29)));
         standing.cover(owner, &ask(1, 31));
         assert_eq!(standing.covered(owner, &ask(0, 32)), Some(at(30)), "all of it since the first day");
-        assert_eq!(standing.covered(owner, &Ask { anew: true, ..ask(1, 31) }), None);
+        assert_eq!(standing.covered(owner, &Ask { edition: 2, ..ask(1, 31) }), None);
+        standing.cover(owner, &Ask { edition: 2, ..ask(5, 31) });
+        assert_eq!(standing.covered(owner, &Ask { edition: 2, ..ask(5, 32) }), Some(at(30)));
+        assert_eq!(
+            standing.covered(owner, &Ask { edition: 2, ..ask(1, 32) }),
+            None,
+            "not from before, in this one"
+        );
+        standing.cover(owner, &ask(0, 31));
         assert_eq!(standing.covered(Owner::Contact, &ask(1, 31)), None);
         // The clock was far ahead then.
         assert_eq!(standing.covered(owner, &ask(1, 20)), None);

@@ -10,7 +10,7 @@ pub struct Config {
     pub device: u32,
     /// Most messages in the outbox.
     pub queue_messages: u64,
-    /// Most bytes in the outbox ([`Message::cost`](super::message::Message::cost)).
+    /// Most bytes in the outbox ([`Message::cost`](crate::friends::message::Message::cost)).
     pub queue_bytes: u64,
     /// Most lanes either side may use.
     pub lanes: usize,

@@ -1,4 +1,5 @@
-//! What happens to a conversation: everything its owner tells it. What it wants in return is in [`output`](super::output).
+//! What happens to a conversation: everything its owner tells it. What it wants in return is in
+//! [`output`](super::output).
 
 use super::change::{Loaded, Outcome, Outgoing};
 use crate::friends::frame::Frame;
@@ -36,11 +37,12 @@ pub enum Waits {
 /// What happens to a conversation.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// The host sends. The owner has called [`Conversation::admit`] and made sure that the id is new.
+    /// The host sends. The owner has called
+    /// [`Conversation::admit`](crate::friends::conversation::Conversation::admit) and made sure that the id is new.
     Send(Outgoing),
     /// The host says something for now only.
     Transient(Bytes),
-    /// The host takes back a message of this [`Message::cost`](super::message::Message::cost).
+    /// The host takes back a message of this [`Message::cost`](crate::friends::message::Message::cost).
     Cancel(MessageId, u64),
     /// The host wants the refused message of a stopped lane tried again.
     Retry(Lane),
@@ -75,9 +77,10 @@ pub enum Input {
     StaleCopy,
     /// The friend cannot open what we sealed: it lost its device or its keys.
     CopiesLost,
-    /// The answer to [`Output::AskAgain`]: all that the archives gave has been handed in.
+    /// The answer to [`Output::AskAgain`](crate::friends::conversation::Output::AskAgain): all that the archives gave
+    /// has been handed in.
     AskedAgain,
-    /// The answer to the last [`Output::Load`].
+    /// The answer to the last [`Output::Load`](crate::friends::conversation::Output::Load).
     Loaded(Loaded),
     /// Whether the host's inbox is full.
     InboxFull(bool),
@@ -86,8 +89,9 @@ pub enum Input {
     OlderStore,
     /// Our store is one of two, or was restored, and its host has not decided yet whether it is the one that goes on
     /// (`true`): nothing of the outbox is numbered, transmitted or copied. What the friend sends is taken and
-    /// receipted, receipts are heard, and `send`, `cancel` and times to live work. `false` goes on with the outbox.
-    /// A machine begins unheld: the owner says so right after [`Conversation::new`] if it is not.
+    /// receipted, receipts are heard, and `send`, `cancel` and times to live work. `false` goes on with the outbox. A
+    /// machine begins unheld: the owner says so right after
+    /// [`Conversation::new`](crate::friends::conversation::Conversation::new) if it is not.
     Held(bool),
     /// Whether the wall clock is confirmed, so that times to live may end messages.
     ClockTrusted(bool),

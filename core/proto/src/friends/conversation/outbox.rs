@@ -12,7 +12,7 @@ mod holes;
 mod sending;
 mod ways;
 
-use super::change::{Change, Loaded, OutboxItem, Outcome, Outgoing, Saved, Stopped};
+use super::change::{Change, Loaded, OutboxItem, Outgoing, Saved, Stopped};
 use super::{After, Config, Place, Waits};
 use crate::friends::message::{Epoch, Lane, MessageId, Position, Refusal, SendWay};
 use crate::time::Timestamp;
@@ -52,6 +52,9 @@ pub(super) struct Outbox {
     /// Messages in the outbox may have numbers that were given for copies: no friend's opening receipts stand between
     /// those numbers and a store that was restored since, so that watermarks prove nothing about them.
     dark_rows: bool,
+    /// The epoch began before this machine. If the store is a restored backup, its lost future may have numbered on in
+    /// it, in copies that the friend takes at any time, or never: on a link its watermarks prove nothing of our numbers.
+    pub(super) inherited: bool,
     dark: DarkState,
     /// What goes in envelopes only, as far as it is in the window.
     sealed: ways::Sealed,
@@ -75,9 +78,6 @@ pub(super) struct Outbox {
     window_bytes: u64,
     /// What comes into the window next. Empty unless a link is open.
     ahead: Ahead,
-    /// Cancels that the store has not answered. What was read ahead stops there: the message must get no number if it is
-    /// taken back, and must not be passed if it is not.
-    cancelling: BTreeSet<MessageId>,
     /// Lanes of which the friend holds something above a number that we cannot say any more, and that number.
     holes: BTreeMap<Lane, u64>,
     queued_messages: u64,
@@ -202,6 +202,7 @@ impl Outbox {
         Outbox {
             mode: Mode::Still,
             dark_rows: saved.copied,
+            inherited: saved.epoch.is_some(),
             dark: DarkState::default(),
             sealed: ways::Sealed::default(),
             ways: saved.ways,
@@ -217,7 +218,6 @@ impl Outbox {
             to_seal: BTreeSet::new(),
             window_bytes: 0,
             ahead: Ahead::default(),
-            cancelling: BTreeSet::new(),
             holes: BTreeMap::new(),
             queued_messages: saved.queued_messages,
             queued_bytes: saved.queued_bytes,
@@ -261,17 +261,13 @@ impl Outbox {
     }
 
     pub(super) fn cancelling(&mut self, id: MessageId) {
-        self.cancelling.insert(id);
+        if self.ahead.forget(id) {
+            // A number in an earlier epoch makes it too late for that, and then the lane must not have gone on without
+            // it. What is asked for now is answered after the store has decided.
+            self.read_again();
+        }
         if let Some(loading) = &mut self.loading {
             loading.cancelled_since.insert(id);
-        }
-    }
-
-    /// The store has answered a cancel. What was too late for it goes out in its place.
-    pub(super) fn cancelled(&mut self, id: MessageId, outcome: Outcome) {
-        self.cancelling.remove(&id);
-        if outcome != Outcome::TooLate {
-            self.ahead.forget(id);
         }
     }
 

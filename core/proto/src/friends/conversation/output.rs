@@ -10,9 +10,11 @@ use crate::wire::Bytes;
 /// What a conversation wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Apply the batch, after all earlier ones, and answer [`Input::Committed`]. If it fails, drop this machine.
+    /// Apply the batch, after all earlier ones, and answer
+    /// [`Input::Committed`](crate::friends::conversation::Input::Committed). If it fails, drop this machine.
     Commit(u64, Batch),
-    /// Read from the outbox, after all earlier batches were applied, and answer [`Input::Loaded`].
+    /// Read from the outbox, after all earlier batches were applied, and answer
+    /// [`Input::Loaded`](crate::friends::conversation::Input::Loaded).
     Load(Query),
     /// Say this on the link; what is urgent overtakes what is not.
     Transmit {
@@ -27,9 +29,10 @@ pub enum Output {
     Close(LinkId, &'static str),
     /// The message is committed.
     Sent(MessageId),
-    /// The answer to [`Input::Cancel`].
+    /// The answer to [`Input::Cancel`](crate::friends::conversation::Input::Cancel).
     Cancelled(MessageId, Outcome),
-    /// The answer to [`Input::Retry`] and [`Input::Skip`]: whether the lane was stopped.
+    /// The answer to [`Input::Retry`](crate::friends::conversation::Input::Retry) and
+    /// [`Input::Skip`](crate::friends::conversation::Input::Skip): whether the lane was stopped.
     Started(Lane, bool),
     /// The friend says something for now only.
     Transient(Bytes),
@@ -52,7 +55,7 @@ pub enum Output {
         why: Waits,
     },
     /// Copies that were sent since then could not be kept, and there is room again: ask archives for them, hand in what
-    /// they give, and answer [`Input::AskedAgain`].
+    /// they give, and answer [`Input::AskedAgain`](crate::friends::conversation::Input::AskedAgain).
     AskAgain(Timestamp),
 }
 

@@ -9,6 +9,7 @@ use crate::wire::Bytes;
 use std::time::Duration;
 
 mod copies;
+mod futures;
 mod hostile;
 mod order;
 mod receiving;
@@ -30,6 +31,13 @@ impl Rig {
         let now = Timestamp::from_millis(1_000_000);
         let machine = Conversation::new(config, saved, Box::new(SeededEntropy::new(1)), now);
         Rig { machine, now, out: VecDeque::new() }
+    }
+
+    /// A machine that began the epoch itself and has said all this in it.
+    fn going_on(config: Config, saved: Saved) -> Rig {
+        let mut rig = Rig::new(config, saved);
+        rig.machine.out.inherited = false;
+        rig
     }
 
     /// A machine on link 1, open for messages; nothing in the outbox.

@@ -109,7 +109,7 @@ pub struct CatchUp {
     seen: BTreeMap<EnvelopeHash, (u32, u32)>,
     next_number: u64,
     until: Timestamp,
-    /// When the first of them had answered completely.
+    /// When the first of them had answered completely, of those that somebody vouches for, if there are any.
     answered: Option<Timestamp>,
     done: bool,
 }
@@ -218,13 +218,21 @@ impl CatchUp {
 
     /// Until when an archive that has not ended is waited for, once another has answered.
     fn waits_for(&self, part: &Part) -> Option<Timestamp> {
-        self.answered.map(|at| at.max(part.news).after(self.limits.straggle))
+        let news = part.source.vouched || !self.is_vouched();
+        let since = |at: Timestamp| if news { at.max(part.news) } else { at };
+        self.answered.map(|at| since(at).after(self.limits.straggle))
+    }
+
+    /// Whether somebody vouches for any of them.
+    fn is_vouched(&self) -> bool {
+        self.archives.iter().any(|part| part.source.vouched)
     }
 
     fn leave_stragglers(&mut self, now: Timestamp) {
-        if self.answered.is_none()
-            && self.archives.iter().any(|part| matches!(part.state, State::Ended(Ending::Complete)))
-        {
+        let vouched = self.is_vouched();
+        let counts = |part: &Part| part.source.vouched || !vouched;
+        let complete = |part: &Part| matches!(part.state, State::Ended(Ending::Complete)) && counts(part);
+        if self.answered.is_none() && self.archives.iter().any(complete) {
             self.answered = Some(now);
         }
         let late = |part: &Part| self.waits_for(part).is_some_and(|until| until <= now);

@@ -87,6 +87,8 @@ enum Way {
     Young,
     /// Says that there is more, under ever new cursors, and gives one envelope again and again.
     Trickles,
+    /// Has one more that nobody has seen, for ever.
+    Drips,
 }
 
 struct Archive {
@@ -135,6 +137,10 @@ impl Archive {
                 let one = ours[self.questions as usize % ours.len()].raw().clone();
                 return answer(vec![one], &self.questions.to_be_bytes());
             }
+            Way::Drips => {
+                let new = envelope(5_000 + self.questions, OURS).raw().clone();
+                return answer(vec![new], &self.questions.to_be_bytes());
+            }
             Way::Busy if self.questions <= 2 => {
                 return Some(Ok(Reply::Refused(Refused::Busy(seconds(20))).encode()));
             }
@@ -179,7 +185,7 @@ fn run(limits: Limits, range: Range, sources: Vec<Source>, archives: &mut [Archi
             match output {
                 Output::Ask { archive, number, question } => {
                     if let Some(reply) = archives[archive.0 as usize].reply(&question, now) {
-                        let slow = archives[archive.0 as usize].way == Way::Trickles;
+                        let slow = matches!(archives[archive.0 as usize].way, Way::Trickles | Way::Drips);
                         let wait = if slow { 29 } else { e.below(5) };
                         replies.push((now.after(seconds(wait)), archive, number, reply));
                     }
@@ -246,7 +252,7 @@ fn bad_archives_cost_time_and_never_an_envelope() {
             Loops => tale.ending == Ending::Flooded,
             Busy | Replaced => tale.ending == Ending::Complete && tale.missed == 0 && tale.wrong == 0,
             Young => tale.ending == Ending::Short(UNIX - 1_000),
-            Honest | Trickles => false,
+            Honest | Trickles | Drips => false,
         };
         assert!(expected, "{way:?}: {tale:?}");
     }
@@ -262,6 +268,27 @@ fn who_stalls_below_every_limit_is_not_waited_for_once_others_have_answered() {
     // Alone, it may be all there is.
     let (run, _) = ask(&[Trickles], Limits::default(), 5);
     assert!(!run.summary.complete && run.took > seconds(600));
+}
+
+#[test]
+fn those_for_whom_nobody_vouches_neither_hold_up_nor_hurry_the_others() {
+    let all: Vec<Envelope> = (0..40).map(|n| envelope(n, OURS)).collect();
+    let asked = |ways: [Way; 2], vouched: bool| {
+        let mut archives = [Archive::new(0, ways[0], &all), Archive::new(1, ways[1], &all)];
+        let first = Source { vouched, ..Source::new(ArchiveId(0), None) };
+        run(Limits::default(), range(), vec![first, Source::new(ArchiveId(1), None)], &mut archives, 1)
+    };
+    // It has something new whenever one would give it up.
+    let run = asked([Way::Drips, Way::Honest], false);
+    let endings: Vec<Ending> = run.summary.archives.iter().map(|tale| tale.ending).collect();
+    assert_eq!(endings, [Ending::OutOfTime, Ending::Complete]);
+    assert!(run.took < seconds(360), "{:?}", run.took);
+    assert!(asked([Way::Drips, Way::Honest], true).took > seconds(1_500), "the host may know why");
+    // It has answered, whatever that is worth, and the slow one that counts gives nothing that is new by now.
+    let run = asked([Way::Honest, Way::Trickles], false);
+    assert!(run.summary.archives[1].envelopes == 40 && run.took > seconds(1_000), "{:?}", run.took);
+    let run = asked([Way::Honest, Way::Trickles], true);
+    assert_eq!(run.summary.archives[1].ending, Ending::OutOfTime);
 }
 
 #[test]

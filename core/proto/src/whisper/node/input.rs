@@ -20,7 +20,7 @@ pub enum Role {
 pub struct Config {
     /// What kind of node it is.
     pub role: Role,
-    /// Whether every accepted envelope comes out as [`Output::Stored`].
+    /// Whether every accepted envelope comes out as [`Output::Stored`](crate::whisper::node::Output::Stored).
     pub archive: bool,
     /// Least work asked for.
     pub min_pow: f64,
@@ -61,8 +61,8 @@ pub enum Input<'a> {
         /// Its RLP.
         payload: &'a [u8],
     },
-    /// An [`Output::Send`] was not taken, since the peer's queue is full. Nothing more is sent to it until
-    /// [`Input::Ready`]; then this goes first.
+    /// An [`Output::Send`](crate::whisper::node::Output::Send) was not taken, since the peer's queue is full. Nothing
+    /// more is sent to it until [`Input::Ready`]; then this goes first.
     Busy {
         /// Who.
         peer: PeerId,

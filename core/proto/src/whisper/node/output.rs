@@ -22,7 +22,7 @@ pub struct Delivery {
 /// What a node wants, and what it tells.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Say this to a peer, in order. If it cannot be taken: [`Input::Busy`].
+    /// Say this to a peer, in order. If it cannot be taken: [`Input::Busy`](crate::whisper::node::Input::Busy).
     Send {
         /// To whom.
         peer: PeerId,

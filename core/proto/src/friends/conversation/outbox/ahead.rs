@@ -25,9 +25,9 @@ impl Ahead {
         Some(item)
     }
 
-    /// What comes next, and what it costs in the window.
-    pub(super) fn next(&self) -> Option<(Option<MessageId>, u64)> {
-        self.items.front().map(|item| (id(item), cost(item)))
+    /// What the next one costs in the window.
+    pub(super) fn next_cost(&self) -> Option<u64> {
+        self.items.front().map(cost)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -47,21 +47,17 @@ impl Ahead {
         self.items.len() * 2 <= config.window_messages && self.bytes * 2 <= config.window_bytes
     }
 
-    /// The message ends: the host has taken it back, or its time is over. It must get no number: the void in its place
-    /// would stand behind everything queued since, where a full window never reads it.
-    pub(super) fn forget(&mut self, gone: MessageId) {
-        if let Some(at) = self.items.iter().position(|item| id(item) == Some(gone))
+    /// The message ends: the host takes it back, or its time is over. It must get no number: the void in its place would
+    /// stand behind everything queued since, where a full window never reads it. Whether it was here.
+    pub(super) fn forget(&mut self, id: MessageId) -> bool {
+        let is_it = |item: &OutboxItem| matches!(item, OutboxItem::Message(m) if m.message.id == id);
+        if let Some(at) = self.items.iter().position(is_it)
             && let Some(item) = self.items.remove(at)
         {
             self.bytes -= cost(&item);
+            return true;
         }
-    }
-}
-
-fn id(item: &OutboxItem) -> Option<MessageId> {
-    match item {
-        OutboxItem::Message(m) => Some(m.message.id),
-        OutboxItem::Void { .. } => None,
+        false
     }
 }
 

@@ -73,7 +73,7 @@ impl Conversation {
             if opening {
                 self.out.opening_seen.insert(at.lane);
             }
-            if !self.out.dark_rows {
+            if !self.out.dark_rows && !self.out.inherited {
                 self.settle(lane, &mut steps);
                 self.out.note_hole(lane);
             }

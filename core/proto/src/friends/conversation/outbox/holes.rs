@@ -35,7 +35,7 @@ impl Outbox {
         };
         let read =
             !self.unread && self.ahead.is_empty() && (self.mode == Mode::Link || !self.dark.voids_unread);
-        self.loading.is_none() && self.cancelling.is_empty() && (read || full)
+        self.loading.is_none() && (read || full)
     }
 }
 

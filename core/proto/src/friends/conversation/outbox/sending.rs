@@ -31,6 +31,7 @@ impl Conversation {
             && self.out.loading.is_none()
             && self.out.ahead.is_empty()
             && message.way != SendWay::EnvelopesOnly
+            && !self.out.inherited
             && self.out.is_free(lane)
             && self.out.has_room(cost, &self.config);
         let epoch = if direct { self.epoch_or_new(&mut steps) } else { None };
@@ -87,11 +88,22 @@ impl Conversation {
             lane.parked = false;
         }
         self.out.dark_rows = false;
+        self.out.inherited = false;
         self.out.dark.doubted.clear();
         self.out.empty_window();
         self.commit(vec![(Change::Renumber(epoch), After::Nothing)], out);
         if let Some(own) = own {
             out.push(Output::Rollback { own });
+        }
+    }
+
+    /// What goes over a link is numbered in an epoch that this machine began. A store that was restored from a backup
+    /// cannot know which numbers its lost future gave in the epoch it finds: where that met the friend on a link, the
+    /// friend says so, but a copy may come later than all that the friend says.
+    pub(in super::super) fn settle_epoch(&mut self, out: &mut Vec<Output>) {
+        let any = self.out.queued_messages > 0 || !self.out.window.is_empty();
+        if self.out.inherited && self.out.mode == Mode::Link && any {
+            self.renumber(None, out);
         }
     }
 
@@ -153,9 +165,7 @@ impl Conversation {
     /// Moves what was read ahead into the window, as far as it has room. With the batch that made the room, so that
     /// nothing waits for the disk twice.
     pub(super) fn take_ahead(&mut self, steps: &mut Vec<Step>, out: &mut Vec<Output>) {
-        while let Some((id, cost)) = self.out.ahead.next()
-            && id.is_none_or(|id| !self.out.cancelling.contains(&id))
-            && self.out.has_room(cost, &self.config)
+        while self.out.ahead.next_cost().is_some_and(|cost| self.out.has_room(cost, &self.config))
             && let Some(item) = self.out.ahead.pop()
         {
             self.take_row(item, steps, out);
@@ -220,6 +230,8 @@ impl Conversation {
         {
             lane.stopped = None;
             steps.push((Change::Start(m.lane), After::Nothing));
+            // What was left out of the lane so far comes before what is read ahead of it.
+            self.out.read_again();
         }
     }
 

@@ -107,15 +107,40 @@ fn what_was_read_ahead_gets_its_numbers_with_the_end_of_what_made_room() {
     assert_eq!(rig.machine.stats().in_flight, 4);
 }
 
-#[test]
-fn a_message_that_was_read_ahead_can_still_be_cancelled() {
+/// A machine as `full` makes it that has read messages 4 to 7 ahead, of which the host takes 5 back. The store has not
+/// answered that yet; room for two more came meanwhile.
+fn cancelled_while_read_ahead() -> (Rig, u64) {
     let (mut rig, _) = full(4);
     rig.input(Input::Loaded(rows(4, 8)));
+    rig.out.clear();
     rig.input(Input::Cancel(MessageId([5; 16]), outgoing(5).message.cost()));
-    assert_eq!(rig.commit_all(), [Change::Cancel(MessageId([5; 16]))]);
+    let commits = rig.commits();
+    let [(number, _)] = commits.as_slice() else { panic!("{commits:?}") };
     let epoch = rig.machine.epoch().unwrap();
-    rig.hear(receipt(epoch, 4, vec![]));
-    assert_eq!(numbered(&rig.commit_all()), [(4, 4), (6, 5), (7, 6)], "it gets no number, and leaves no gap");
+    rig.hear(receipt(epoch, 2, vec![]));
+    let batch = rig.commits().into_iter().flat_map(|(_, batch)| batch).collect();
+    assert_eq!(numbered(&batch), [], "what follows waits for the answer");
+    assert!(matches!(rig.query(), Some(Query::Next { after: 0, .. })), "{:?}", rig.out);
+    (rig, *number)
+}
+
+#[test]
+fn a_message_that_was_read_ahead_can_still_be_cancelled() {
+    let (mut rig, cancel) = cancelled_while_read_ahead();
+    rig.input(Input::Committed(cancel, vec![Outcome::Done]));
+    let left = rows(4, 8).rows.into_iter().filter(|(row, _)| *row != 5);
+    rig.input(Input::Loaded(Loaded { rows: left.collect(), more: false, next_expiry: None }));
+    let batch = rig.commits().into_iter().flat_map(|(_, batch)| batch).collect();
+    assert_eq!(numbered(&batch), [(4, 4), (6, 5)], "it gets no number, and leaves no gap");
+}
+
+#[test]
+fn a_message_that_was_read_ahead_and_had_a_number_once_keeps_its_turn_when_a_cancel_is_too_late() {
+    let (mut rig, cancel) = cancelled_while_read_ahead();
+    rig.input(Input::Committed(cancel, vec![Outcome::TooLate]));
+    rig.input(Input::Loaded(rows(4, 8)));
+    let batch = rig.commits().into_iter().flat_map(|(_, batch)| batch).collect();
+    assert_eq!(numbered(&batch), [(4, 4), (5, 5)]);
 }
 
 #[test]
@@ -190,6 +215,41 @@ fn a_lane_that_stopped_is_left_out_of_what_was_read_ahead() {
         "all is read again: {:?}",
         rig.query()
     );
+}
+
+#[test]
+fn a_lane_whose_refused_message_expires_goes_on_where_it_stopped() {
+    let mut rig = Rig::open(Config { window_messages: 4, ..Config::default() });
+    let over = rig.now.after(Duration::from_secs(1));
+    let of_lane_1 = |n: u8| Outgoing { lane: 1, ..outgoing(n) };
+    let refused = Outgoing { expires: Some(over), ..outgoing(3) };
+    rig.input(Input::ClockTrusted(true));
+    let first = [of_lane_1(0), of_lane_1(1), of_lane_1(2), refused.clone()];
+    first.into_iter().for_each(|m| rig.input(Input::Send(m)));
+    rig.commit_all();
+    let behind = [outgoing(4), outgoing(5), of_lane_1(6), outgoing(7)];
+    behind.iter().for_each(|m| rig.input(Input::Send(m.clone())));
+    rig.commit_all();
+    let read = (5..).zip(behind.map(OutboxItem::Message)).collect();
+    rig.input(Input::Loaded(Loaded { rows: read, more: false, next_expiry: Some(over) }));
+    rig.input(Input::Loaded(Loaded { next_expiry: Some(over), ..Loaded::default() }));
+    let epoch = rig.machine.epoch().unwrap();
+    rig.hear(Frame::Refuse { position: at(epoch, 0), id: MessageId([3; 16]), why: Refusal::TooLarge });
+    assert_eq!(numbered(&rig.commit_all()), [(6, 3)], "the other lane goes on");
+    rig.input(Input::Loaded(Loaded::default()));
+    rig.out.clear();
+    rig.pass(Duration::from_secs(1));
+    assert!(matches!(rig.query(), Some(Query::Expired { .. })), "{:?}", rig.out);
+    rig.out.clear();
+    let rows = vec![(4, OutboxItem::Message(refused))];
+    rig.input(Input::Loaded(Loaded { rows, more: false, next_expiry: None }));
+    // There is room before the disk has answered.
+    let next = Position { lane: 1, ..at(epoch, 2) };
+    let lanes = vec![LaneReceipt { next, held: Vec::new() }];
+    rig.hear(Frame::Receipt(Receipt { opening: false, more: false, lanes }));
+    let batch = rig.commits().into_iter().flat_map(|(_, batch)| batch).collect();
+    assert_eq!(numbered(&batch), [], "7 does not overtake 4 and 5, which were left out");
+    assert!(matches!(rig.query(), Some(Query::Next { after: 0, .. })), "{:?}", rig.out);
 }
 
 /// Where both sides end with these frames, after all is committed and receipted: watermarks, and what is receipted.

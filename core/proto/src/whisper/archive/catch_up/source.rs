@@ -30,12 +30,15 @@ pub struct Source {
     pub from: u32,
     /// Most envelopes taken that it alone gives, so that one whom nobody vouches for cannot use up what all may give.
     pub most: usize,
+    /// Whether somebody vouches for it. One whom nobody vouches for says nothing about those others: its end hurries
+    /// none of them, and whatever it goes on to give, they are not held up by it for long.
+    pub vouched: bool,
 }
 
 impl Source {
     /// An archive that is asked for the whole range, and may give all.
     pub fn new(id: ArchiveId, grant: Option<Grant>) -> Source {
-        Source { id, grant, mark: None, from: 0, most: usize::MAX }
+        Source { id, grant, mark: None, from: 0, most: usize::MAX, vouched: true }
     }
 }
 
