@@ -141,8 +141,6 @@ pub enum Sabotage {
     TakeLinksHeld,
     /// What a replaced copy of a friend's says of ours is not judged.
     JudgeLinkedOnly,
-    /// A copy numbers on as if there were no other.
-    KeepNumbers,
     /// That a copy is held is lost when it is opened again.
     ForgetStanding,
     /// The runs of a store are lost when it is opened again.
@@ -184,7 +182,6 @@ impl Sabotage {
         Sabotage::ForgetWays,
         Sabotage::TakeLinksHeld,
         Sabotage::JudgeLinkedOnly,
-        Sabotage::KeepNumbers,
         Sabotage::ForgetStanding,
         Sabotage::ForgetRuns,
         Sabotage::TellNobody,

@@ -70,14 +70,13 @@ noticed! {
         ["a store that waits for a decision sends nothing"];
     a_way_that_is_not_kept: ForgetWays in "ways" as ["a message goes by the way its host chose"];
     a_held_copy_that_comes_for_links: TakeLinksHeld in "clones" as ["links do not change hands for ever"];
-    a_held_copy_that_numbers_on: KeepNumbers in "clones" from 50 as ["what is reported delivered was shown"];
     a_copy_that_forgets_that_it_is_held: ForgetStanding in "clones" as
         ["a store that waits for a decision sends nothing"];
     a_store_that_forgets_its_runs: ForgetRuns in "clones" as ["no false alarm of a restored backup"];
     hosts_that_hear_of_no_copy: TellNobody in "clones" as ["both hosts hear of a copy"];
     a_held_queue_that_is_lost: DropHeld in "clones" as
         ["one final delivery event", "everything drains once faults have stopped"];
-    two_replaced_copies_that_turn_each_other_away: JudgeLinkedOnly in "clones-varied" from 970 as
+    two_replaced_copies_that_turn_each_other_away: JudgeLinkedOnly in "clones-varied" from 400 as
         ["everything drains once faults have stopped"];
     times_to_live_by_a_wrong_clock: TrustAnyClock in "clocks" as ["nothing expires before its time"];
 }

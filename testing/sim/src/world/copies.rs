@@ -174,7 +174,7 @@ impl World<'_> {
             self.feed(host, peer, Input::LinkDown(old));
         }
         self.check_met(host, other_end);
-        if older && !self.sabotaged(Sabotage::KeepNumbers) {
+        if older {
             // On disk before the friend hears of this run.
             self.feed(host, peer, Input::OlderStore);
         }
@@ -264,7 +264,7 @@ impl World<'_> {
                 copies.sightings.values_mut().for_each(Sightings::decided);
                 if kept.run.is_none() {
                     self.hang_up(host, None);
-                } else if !self.sabotaged(Sabotage::KeepNumbers) {
+                } else {
                     let peers: Vec<Peer> = self.hosts[host].machines.keys().copied().collect();
                     for peer in peers {
                         self.feed(host, peer, Input::OlderStore);
