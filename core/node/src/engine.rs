@@ -120,6 +120,8 @@ pub(crate) struct Engine {
     claim: u64,
     /// This opening took the place of another copy.
     restored_now: bool,
+    /// A decision of the host about copies is on its way to the disk.
+    deciding: bool,
     certificate_expires: Timestamp,
     certificate_counter: u64,
     keys: Arc<Keys>,

@@ -1,15 +1,19 @@
 //! What one simulated host has on disk: the contract of [`Change`], kept in maps, and the durable events.
 //! When things become durable is not decided here.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod friend;
+
+use std::collections::BTreeMap;
 use subrosa_proto::friends::conversation::change::{
-    Batch, Change, LaneIn, LaneOut, Loaded, OutboxItem, Outcome, Outgoing, Query, Receipts, Saved, Stopped,
+    Batch, Change, Loaded, OutboxItem, Outcome, Outgoing, Query, Receipts, Saved,
 };
 use subrosa_proto::friends::frame::Frame;
-use subrosa_proto::friends::message::{End, Epoch, Lane, Message, MessageId, Position, Refusal, SendWay};
+use subrosa_proto::friends::message::{End, Epoch, Lane, Message, MessageId, Position, Refusal};
+use subrosa_proto::friends::standing::{FriendCopy, Standing};
 use subrosa_proto::time::Timestamp;
 
-/// A host, by its place in the run.
+/// A person, and the host with that person's first store: its place in the run. Copies of stores have places of their
+/// own behind them.
 pub(crate) type Peer = usize;
 
 /// Everything durable of one host. A clone is a backup.
@@ -22,6 +26,13 @@ pub(crate) struct Disk {
     next_row: u64,
     /// Copies are refused for now, as too dear after all.
     pub(crate) refuses_copies: bool,
+    /// How it stands among its copies, and its runs, the latest first.
+    pub(crate) standing: Standing,
+    pub(crate) runs: Vec<[u8; 16]>,
+    /// The copy of each friend's store that was met last.
+    pub(crate) met: BTreeMap<Peer, FriendCopy>,
+    /// Keys that it makes are its own, whatever numbers a copy of it gives.
+    pub(crate) salt: u64,
 }
 
 /// A durable event.
@@ -60,14 +71,14 @@ pub(crate) struct Friend {
 /// One-time keys between two friends, by number. 0 is the last resort.
 #[derive(Clone, Default)]
 pub(crate) struct Keys {
-    /// Of ours, those that are alive.
-    pub(crate) own: BTreeSet<u64>,
+    /// Of ours, those that are alive, and which copy of our store made them.
+    pub(crate) own: BTreeMap<u64, u64>,
     /// The last number we gave.
     pub(crate) given: u64,
     /// The highest of ours that was used.
     pub(crate) used: u64,
     /// Of the friend's, those not taken.
-    pub(crate) theirs: BTreeSet<u64>,
+    pub(crate) theirs: BTreeMap<u64, u64>,
     /// The highest of the friend's that was taken.
     pub(crate) taken: u64,
     /// The highest number of ours that came and that we never gave: our store is an older one.
@@ -80,10 +91,12 @@ pub(crate) struct Keys {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sealed {
     pub(crate) key: u64,
+    /// Which copy of the friend's store made that key.
+    pub(crate) secret: u64,
     pub(crate) frames: Vec<Frame>,
     pub(crate) until: Timestamp,
     /// New keys for the friend.
-    pub(crate) fresh: Vec<u64>,
+    pub(crate) fresh: Vec<(u64, u64)>,
     /// The highest of the friend's keys that we have used.
     pub(crate) used: u64,
     /// See [`Keys::unknown`].
@@ -123,6 +136,11 @@ pub(crate) enum Effect {
 }
 
 impl Disk {
+    /// The same disk, for a copy of the store: keys that it makes are others.
+    pub(crate) fn copied(&self, salt: u64) -> Disk {
+        Disk { salt, ..self.clone() }
+    }
+
     /// Applies all of `batch`, and says what came of each change.
     pub(crate) fn apply(&mut self, peer: Peer, batch: &Batch) -> (Vec<Outcome>, Vec<Effect>) {
         let mut effects = Vec::new();
@@ -213,8 +231,9 @@ impl Disk {
                 Outcome::Done
             }
             Change::Copy { frames, until } => {
-                let refused = self.refuses_copies;
-                let outcome = self.friends.entry(peer).or_default().copy(frames, *until, refused, effects);
+                let (refused, salt) = (self.refuses_copies, self.salt);
+                let friend = self.friends.entry(peer).or_default();
+                let outcome = friend.copy(frames, *until, refused, salt, effects);
                 if outcome == Outcome::NotCopied {
                     let ids = frames.iter().filter_map(|f| match f {
                         Frame::Message { message, .. } => Some(Effect::Unsealed(Some(message.id))),
@@ -227,7 +246,7 @@ impl Disk {
             Change::KeyUsed(number) => {
                 friend.keys.used = friend.keys.used.max(*number);
                 // The last resort opens more than one.
-                match *number == 0 || friend.keys.own.remove(number) {
+                match *number == 0 || friend.keys.own.remove(number).is_some() {
                     true => Outcome::Done,
                     false => Outcome::Gone,
                 }
@@ -315,6 +334,12 @@ impl Disk {
         loaded
     }
 
+    /// What this friend is told of keys on a link.
+    pub(crate) fn key_news(&mut self, peer: Peer, count: u64) -> Sealed {
+        let salt = self.salt;
+        self.friends.entry(peer).or_default().key_news(salt, count)
+    }
+
     /// What a machine is made from.
     pub(crate) fn saved(&self, peer: Peer) -> Saved {
         self.friends.get(&peer).map(Friend::saved).unwrap_or_default()
@@ -323,206 +348,5 @@ impl Disk {
     /// Messages shown and not acknowledged.
     pub(crate) fn unread(&self) -> usize {
         self.events.values().filter(|e| matches!(e, Event::Message(..))).count()
-    }
-}
-
-impl Friend {
-    fn queued_mut(&mut self, id: &MessageId) -> Option<&mut Outgoing> {
-        match self.outbox.get_mut(self.row_of.get(id)?)? {
-            OutboxItem::Message(m) => Some(m),
-            OutboxItem::Void { .. } => None,
-        }
-    }
-
-    /// The message of this id in the outbox.
-    pub(crate) fn queued(&self, id: &MessageId) -> Option<&Outgoing> {
-        match self.outbox.get(self.row_of.get(id)?)? {
-            OutboxItem::Message(m) => Some(m),
-            OutboxItem::Void { .. } => None,
-        }
-    }
-
-    /// Messages in the outbox.
-    pub(crate) fn messages(&self) -> impl Iterator<Item = &Outgoing> {
-        self.outbox.values().filter_map(|item| match item {
-            OutboxItem::Message(m) => Some(m),
-            OutboxItem::Void { .. } => None,
-        })
-    }
-
-    /// Epochs of the friend that are remembered.
-    pub(crate) fn epochs(&self) -> usize {
-        self.epochs.len()
-    }
-
-    /// Lanes that are stopped.
-    pub(crate) fn stopped(&self) -> Vec<Lane> {
-        self.lanes_out.iter().filter(|(_, (_, stopped))| stopped.is_some()).map(|(lane, _)| *lane).collect()
-    }
-
-    fn renumber(&mut self, epoch: Epoch) {
-        self.epoch = Some(epoch);
-        self.outbox.retain(|_, item| matches!(item, OutboxItem::Message(_)));
-        for item in self.outbox.values_mut() {
-            if let OutboxItem::Message(m) = item {
-                m.copied = None;
-            }
-        }
-        // A number of an older epoch stays in the row: the message may be out there, and is too late to cancel.
-        for lane in self.lanes_out.values_mut() {
-            lane.0 = 0;
-        }
-    }
-
-    pub(crate) fn forget_copied(&mut self) {
-        for item in self.outbox.values_mut() {
-            let (OutboxItem::Message(Outgoing { copied, .. }) | OutboxItem::Void { copied, .. }) = item;
-            *copied = None;
-        }
-    }
-
-    fn copy(
-        &mut self,
-        frames: &[Frame],
-        until: Timestamp,
-        refused: bool,
-        effects: &mut Vec<Effect>,
-    ) -> Outcome {
-        let epoch = self.epoch;
-        for frame in frames {
-            if let Frame::Message { position: p, message, .. } = frame
-                && self.queued(&message.id).is_none_or(|m| {
-                    m.position != Some((p.epoch, p.seq)) || Some(p.epoch) != epoch || m.lane != p.lane
-                })
-            {
-                return Outcome::Gone;
-            }
-        }
-        for frame in frames {
-            match frame {
-                Frame::Message { message, .. } => {
-                    if let Some(m) = self.queued_mut(&message.id) {
-                        m.copied = Some(if refused { Timestamp::ZERO } else { until });
-                    }
-                }
-                Frame::Void(p) if !refused && Some(p.epoch) == epoch => {
-                    for item in self.outbox.values_mut() {
-                        if let OutboxItem::Void { lane, seq, copied, .. } = item
-                            && (*lane, *seq) == (p.lane, p.seq)
-                        {
-                            *copied = Some(until);
-                        }
-                    }
-                }
-                _ => {}
-            }
-        }
-        if refused {
-            return Outcome::NotCopied;
-        }
-        let keys = &mut self.keys;
-        let key = keys.theirs.pop_first().unwrap_or(0);
-        keys.taken = keys.taken.max(key);
-        let fresh: Vec<u64> = (1..=2).map(|n| keys.given + n).collect();
-        keys.given += 2;
-        keys.own.extend(&fresh);
-        let (used, unknown) = (keys.used, keys.unknown);
-        effects.push(Effect::Sealed(Sealed { key, frames: frames.to_vec(), until, fresh, used, unknown }));
-        Outcome::Done
-    }
-
-    fn used(&mut self, at: Position) {
-        let epoch = (at.device, at.epoch);
-        self.epochs.retain(|e| *e != epoch);
-        self.epochs.push(epoch);
-        self.lanes_in.entry((at.device, at.epoch, at.lane)).or_insert(0);
-    }
-
-    fn receive(&mut self, at: Position, message: &Message, fresh: bool) -> Outcome {
-        match self.ids.get(&message.id).copied() {
-            Some(Remembered::Shown) => Outcome::Duplicate,
-            Some(Remembered::Kept(old)) if fresh => {
-                self.used(at);
-                if let Some(kept) = self.kept.remove(&old) {
-                    self.kept.insert(at, kept);
-                }
-                self.ids.insert(message.id, Remembered::Kept(at));
-                Outcome::Moved
-            }
-            Some(Remembered::Kept(old)) if old == at => Outcome::Duplicate,
-            None if fresh => {
-                self.used(at);
-                self.kept.insert(at, message.clone());
-                self.ids.insert(message.id, Remembered::Kept(at));
-                Outcome::New
-            }
-            _ => Outcome::Conflict,
-        }
-    }
-
-    fn settle(&mut self, next: Position) -> Vec<(Position, Message)> {
-        self.used(next);
-        let mark = self.lanes_in.entry((next.device, next.epoch, next.lane)).or_insert(0);
-        *mark = (*mark).max(next.seq);
-        let first = Position { seq: 0, ..next };
-        let places: Vec<Position> = self.kept.range(first..next).map(|(p, _)| *p).collect();
-        let shown: Vec<_> = places.iter().filter_map(|p| self.kept.remove_entry(p)).collect();
-        for (_, message) in &shown {
-            self.ids.insert(message.id, Remembered::Shown);
-        }
-        shown
-    }
-
-    fn retire(&mut self, device: u32, epoch: Epoch) {
-        self.epochs.retain(|e| *e != (device, epoch));
-        self.lanes_in.retain(|k, _| (k.0, k.1) != (device, epoch));
-        // Nothing of it was receipted, so the friend has it still and says it again in its new epoch.
-        let of = |p: &Position| p.device == device && p.epoch == epoch;
-        self.kept.retain(|p, _| !of(p));
-        self.ids.retain(|_, r| !matches!(r, Remembered::Kept(p) if of(p)));
-    }
-
-    fn next_expiry(&self) -> Option<Timestamp> {
-        self.messages().filter_map(|m| m.expires).min()
-    }
-
-    fn saved(&self) -> Saved {
-        let lane_out = |(lane, (next, stopped)): (&Lane, &Sending)| {
-            let number = |item: &OutboxItem| match item {
-                OutboxItem::Message(m) if m.lane == *lane => {
-                    m.position.filter(|p| Some(p.0) == self.epoch).map(|p| p.1)
-                }
-                OutboxItem::Void { lane: l, seq, .. } if l == lane => Some(*seq),
-                _ => None,
-            };
-            let base = self.outbox.values().filter_map(number).min().unwrap_or(*next);
-            let stopped = stopped.map(|(id, why)| {
-                let cost = self.queued(&id).map_or(0, |m| m.message.cost());
-                Stopped { id, why, cost }
-            });
-            LaneOut { lane: *lane, next: *next, base, stopped }
-        };
-        let mut lanes_in = Vec::new();
-        for (device, epoch) in &self.epochs {
-            let range = (*device, *epoch, 0)..=(*device, *epoch, Lane::MAX);
-            for ((_, _, lane), seq) in self.lanes_in.range(range) {
-                let next = Position { device: *device, epoch: *epoch, lane: *lane, seq: *seq };
-                let last = Position { seq: u64::MAX, ..next };
-                let held = self.kept.range(next..=last).map(|(p, m)| (p.seq, m.id)).collect();
-                lanes_in.push(LaneIn { next, held });
-            }
-        }
-        Saved {
-            epoch: self.epoch,
-            lanes_out: self.lanes_out.iter().map(lane_out).collect(),
-            queued_messages: self.messages().count() as u64,
-            queued_bytes: self.messages().map(|m| m.message.cost()).sum(),
-            next_expiry: self.next_expiry(),
-            lanes_in,
-            copied: self.messages().any(|m| m.copied.is_some()),
-            ways: self.messages().any(|m| m.way != SendWay::Any),
-            receipts: self.receipts.clone(),
-            missed: self.missed,
-        }
     }
 }

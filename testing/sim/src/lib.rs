@@ -63,6 +63,14 @@ pub struct Report {
     pub envelopes_only: u64,
     /// Times that archives were asked again for what was not kept.
     pub asked_again: u64,
+    /// Stores copied and used beside the original.
+    pub clones: u64,
+    /// Copies that were held, persons of whom no copy sent in the end, and decisions of hosts about copies.
+    pub held: u64,
+    /// See `held`.
+    pub all_held: u64,
+    /// See `held`.
+    pub decisions: u64,
     /// Milliseconds of virtual time.
     pub virtual_ms: u64,
 }
@@ -89,6 +97,10 @@ impl Report {
         self.link_only += other.link_only;
         self.envelopes_only += other.envelopes_only;
         self.asked_again += other.asked_again;
+        self.clones += other.clones;
+        self.held += other.held;
+        self.all_held += other.all_held;
+        self.decisions += other.decisions;
         self.virtual_ms += other.virtual_ms;
     }
 }

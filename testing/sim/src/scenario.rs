@@ -37,6 +37,14 @@ pub struct Scenario {
     pub full: u64,
     /// The mean time between two restored backups of one host; 0 is never.
     pub rollback: u64,
+    /// The mean time between two copies made of one host's store and used beside it; 0 is never.
+    pub clones: u64,
+    /// Most copies of one store beside the first.
+    pub most_clones: usize,
+    /// Whether stores of more than one person are copied.
+    pub all_cloned: bool,
+    /// The mean time for which a copied store is in use, and not in use.
+    pub away: u64,
     /// How friends fare who are not online together; none where only links count.
     pub dark: Option<DarkNet>,
     /// Whether a restored host waits for a decision before its outbox goes on.
@@ -129,6 +137,18 @@ pub enum Sabotage {
     IgnoreHeld,
     /// By which way a message may go is not kept.
     ForgetWays,
+    /// A held copy comes for links with friends who met the other one.
+    TakeLinksHeld,
+    /// What a replaced copy of a friend's says of ours is not judged.
+    JudgeLinkedOnly,
+    /// That a copy is held is lost when it is opened again.
+    ForgetStanding,
+    /// The runs of a store are lost when it is opened again.
+    ForgetRuns,
+    /// Nobody is told of copies.
+    TellNobody,
+    /// What a held copy had queued is lost when its host decides.
+    DropHeld,
 }
 
 impl Sabotage {
@@ -160,6 +180,12 @@ impl Sabotage {
         Sabotage::LongCopies,
         Sabotage::IgnoreHeld,
         Sabotage::ForgetWays,
+        Sabotage::TakeLinksHeld,
+        Sabotage::JudgeLinkedOnly,
+        Sabotage::ForgetStanding,
+        Sabotage::ForgetRuns,
+        Sabotage::TellNobody,
+        Sabotage::DropHeld,
     ];
 }
 
@@ -173,6 +199,8 @@ impl Scenario {
         "clocks",
         "full-inboxes",
         "rollback",
+        "clones",
+        "clones-varied",
         "everything",
         "varied",
         "dark",
@@ -182,6 +210,7 @@ impl Scenario {
         "ways",
         "lost-futures",
         "dark-varied",
+        "dark-clones",
     ];
 
     /// The preset of this name for so many hosts (at least two).
@@ -203,6 +232,10 @@ impl Scenario {
             clock: 0,
             full: 0,
             rollback: 0,
+            clones: 0,
+            most_clones: 1,
+            all_cloned: false,
+            away: 0,
             dark: None,
             held: false,
             varied: false,
@@ -218,6 +251,15 @@ impl Scenario {
         };
         let partitions = Scenario { name: "partitions", link_life: 2_000, redial: 20, ..calm.clone() };
         let restarts = Scenario { name: "restarts", crash: 4_000, failing_commits: 2, ..partitions.clone() };
+        let clones = Scenario {
+            name: "clones",
+            link_life: 3_000,
+            clones: 15_000,
+            away: 3_000,
+            crash: 8_000,
+            failing_commits: 1,
+            ..partitions.clone()
+        };
         let everything = Scenario {
             name: "everything",
             loss: 5,
@@ -320,6 +362,31 @@ impl Scenario {
                 failing_commits: 1,
                 ..partitions
             },
+            "clones" => clones,
+            "clones-varied" => Scenario {
+                name: "clones-varied",
+                loss: 5,
+                duplicate: 5,
+                reorder: 10,
+                clock: 10_000,
+                full: 8_000,
+                most_clones: 2,
+                all_cloned: true,
+                varied: true,
+                ..clones
+            },
+            "dark-clones" => Scenario {
+                name: "dark-clones",
+                rollback: 0,
+                held: false,
+                link_gap: 600_000,
+                link_life: 300_000,
+                redial: 20,
+                clones: 5_400_000,
+                away: 1_800_000,
+                dark: Some(DarkNet { shift: 0, direct: true, ..faulty }),
+                ..dark_rollback
+            },
             "everything" => everything,
             "varied" => Scenario { name: "varied", varied: true, ..everything },
             _ => return None,
@@ -349,13 +416,15 @@ impl Scenario {
             &mut self.clock,
             &mut self.full,
             &mut self.rollback,
+            &mut self.clones,
+            &mut self.away,
         ];
         for (place, mean) in means.into_iter().enumerate() {
             if *mean == 0 {
                 continue;
             }
             // Hosts always act and always find each other; the rest may never happen.
-            let never = place > 1 && rng.chance(30);
+            let never = (2..7).contains(&place) && rng.chance(30);
             *mean = if never { 0 } else { (*mean * (1 + rng.below(16)) / 6).max(1) };
         }
         if let Some(dark) = &mut self.dark {
@@ -380,6 +449,16 @@ impl Scenario {
         self.failing_commits = rng.below(6);
         self.sends = 20 + u32::try_from(rng.below(120)).unwrap_or(0);
         self
+    }
+
+    /// Whether hosts say on links which run of their stores they are, and which they met.
+    pub(crate) fn tells_runs(&self) -> bool {
+        self.clones > 0
+    }
+
+    /// Whether all hosts have links with each other in the end.
+    pub(crate) fn meets(&self) -> bool {
+        self.link_gap > 0 && self.dark.as_ref().is_none_or(|dark| dark.direct)
     }
 
     /// Whether frames of one link may vanish or overtake each other.

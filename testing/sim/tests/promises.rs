@@ -62,6 +62,24 @@ fn rollback() {
 }
 
 #[test]
+fn two_copies_of_a_store_at_once() {
+    let total = seeds("clones", 2, 16_000, 300);
+    assert!(total.clones > 250 && total.held > 300 && total.all_held == 0, "{total:?}");
+}
+
+#[test]
+fn copies_of_both_friends_and_three_lives() {
+    let total = seeds("clones-varied", 2, 17_000, 150);
+    assert!(total.clones > 250 && total.held > 250, "{total:?}");
+}
+
+#[test]
+fn two_copies_that_read_envelopes() {
+    let total = seeds("dark-clones", 2, 18_000, 20);
+    assert!(total.clones > 15 && total.held > 15 && total.copies > 1_000, "{total:?}");
+}
+
+#[test]
 fn everything() {
     seeds("everything", 2, 7_000, 300);
 }

@@ -7,11 +7,11 @@ use subrosa_sim::{Sabotage, Scenario, run};
 /// Seeds after which a defect counts as unnoticed.
 const SEEDS: u64 = 60;
 
-/// Runs the preset broken by `how` until the oracle complains, and checks which rule it names.
-fn is_noticed(how: Sabotage, preset: &str, rules: &[&str]) {
+/// Runs the preset broken by `how`, from the seed `from`, until the oracle complains, and checks which rule it names.
+fn is_noticed(how: Sabotage, preset: &str, from: u64, rules: &[&str]) {
     let sound = Scenario::preset(preset, 2).unwrap();
     let broken = sound.clone().with(how);
-    for seed in 0..SEEDS {
+    for seed in from..from + SEEDS {
         let Err(failure) = run(seed, &broken) else { continue };
         println!("{failure}");
         assert!(rules.contains(&failure.rule), "{how:?} was noticed as something else: {failure}");
@@ -22,10 +22,10 @@ fn is_noticed(how: Sabotage, preset: &str, rules: &[&str]) {
 }
 
 macro_rules! noticed {
-    ($($test:ident: $how:ident in $preset:literal as [$($rule:literal),+];)*) => {
+    ($($test:ident: $how:ident in $preset:literal $(from $from:literal)? as [$($rule:literal),+];)*) => {
         $(#[test]
         fn $test() {
-            is_noticed(Sabotage::$how, $preset, &[$($rule),+]);
+            is_noticed(Sabotage::$how, $preset, 0 $(+ $from)?, &[$($rule),+]);
         })*
 
         #[test]
@@ -69,5 +69,14 @@ noticed! {
     a_store_that_does_not_wait: IgnoreHeld in "dark-rollback" as
         ["a store that waits for a decision sends nothing"];
     a_way_that_is_not_kept: ForgetWays in "ways" as ["a message goes by the way its host chose"];
+    a_held_copy_that_comes_for_links: TakeLinksHeld in "clones" as ["links do not change hands for ever"];
+    a_copy_that_forgets_that_it_is_held: ForgetStanding in "clones" as
+        ["a store that waits for a decision sends nothing"];
+    a_store_that_forgets_its_runs: ForgetRuns in "clones" as ["no false alarm of a restored backup"];
+    hosts_that_hear_of_no_copy: TellNobody in "clones" as ["both hosts hear of a copy"];
+    a_held_queue_that_is_lost: DropHeld in "clones" as
+        ["one final delivery event", "everything drains once faults have stopped"];
+    two_replaced_copies_that_turn_each_other_away: JudgeLinkedOnly in "clones-varied" from 400 as
+        ["everything drains once faults have stopped"];
     times_to_live_by_a_wrong_clock: TrustAnyClock in "clocks" as ["nothing expires before its time"];
 }

@@ -6,59 +6,50 @@ use super::{Engine, Reply};
 use crate::event::FriendChange;
 use subrosa_proto::friends::conversation::Input;
 use subrosa_proto::friends::hello::Hello;
-use subrosa_proto::friends::standing::{Circumstances, Claim, Decision, Role, Verdict};
+use subrosa_proto::friends::standing::{Claim, Decision, FriendCopy, Notice, Role};
 use subrosa_proto::{Error, ErrorKind, Result};
 use subrosa_store::event::{self, EventRecord};
+use subrosa_store::friend::FriendRecord;
 use subrosa_store::run::{self, MOST_RUNS};
 use subrosa_store::{RunId, standing};
 
-/// What the host was told of a friend's copies, so that one incident is one event.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Told {
-    /// That this friend met another copy of our store.
-    pub(super) own: bool,
-    /// That a copy of the friend's store came which another one had replaced.
-    cloned: bool,
-    /// Of an older copy by its numbers, and not yet by its claim; and the other way round.
-    numbers: bool,
-    claim: bool,
-    /// How often of a claim that grew. Whoever makes them up is told of a few times.
-    claims: u8,
+fn record(notice: Notice) -> EventRecord {
+    match notice {
+        Notice::OwnRolledBack => EventRecord::OwnStore { what: OWN_ROLLBACK },
+        Notice::OwnCloned => EventRecord::OwnStore { what: OWN_CLONE },
+        Notice::FriendRolledBack => friend_event(FriendChange::RolledBack),
+        Notice::FriendCloned => friend_event(FriendChange::Cloned),
+    }
 }
 
-/// Events about new claims of one friend, for each opening of our store.
-const MOST_CLAIMS: u8 = 16;
-
 impl Engine {
-    /// The friend says which run of our store it met last. Whether it was one of another copy.
-    pub(super) fn reported(&mut self, row: i64, run: Option<RunId>) -> bool {
+    /// The friend says which run of our store it met last; `newest` is whether it is talked to. Whether the run was one
+    /// of another copy, so that numbers are given anew.
+    pub(super) fn reported(&mut self, row: i64, run: Option<RunId>, newest: bool) -> bool {
         let other = run.and_then(|run| self.other_copy(&run));
+        let (before, restored_now) = (self.standing, self.restored_now);
         let Some(friend) = self.friends.get_mut(&row) else { return false };
-        let met = std::mem::replace(&mut friend.met, true);
-        let Some(other) = other else { return false };
-        let before = self.standing;
-        let when = Circumstances { met, restored_now: self.restored_now };
-        let verdict = self.standing.judge(other, when);
-        log::info!("friend {row} met another copy of our store: {verdict:?}");
-        let known = std::mem::replace(&mut friend.told.own, true);
-        let what = match verdict {
-            Verdict::Known => return false,
-            Verdict::Past if known => return true,
-            Verdict::Past | Verdict::Restored => OWN_ROLLBACK,
-            Verdict::Cloned => OWN_CLONE,
+        let seen = friend.sightings.clone();
+        let standing = &mut self.standing;
+        let reported = match newest {
+            true => friend.sightings.reported(other, standing, restored_now),
+            false => friend.sightings.reported_in_passing(other, standing, restored_now),
         };
-        self.restored_now |= verdict == Verdict::Restored;
+        let Some(reported) = reported else { return false };
+        log::info!("friend {row} met another copy of our store: {:?}", reported.verdict);
+        let Some(notice) = reported.notice else { return reported.renumbers() };
+        self.restored_now |= reported.begins_run();
         // At once, not only when it is on disk.
         self.hold_conversations();
         let standing = self.standing;
         self.write(
             move |tx| {
-                event::push(tx, Some(row), &EventRecord::OwnStore { what })?;
-                if verdict == Verdict::Past {
+                event::push(tx, Some(row), &record(notice))?;
+                if !reported.changes() {
                     return Ok(None);
                 }
                 standing::save(tx, &standing)?;
-                (verdict == Verdict::Restored).then(|| run::begin(tx)).transpose()
+                reported.begins_run().then(|| run::begin(tx)).transpose()
             },
             move |engine, result| match result {
                 Ok(begun) => {
@@ -74,14 +65,20 @@ impl Engine {
                         engine.standing = before;
                     }
                     if let Some(friend) = engine.friends.get_mut(&row) {
-                        (friend.met, friend.told.own) = (met, known);
+                        friend.sightings.not_kept(&seen);
                     }
                     engine.hold_conversations();
                     engine.close_link(row);
+                    engine.set_timer(row);
                 }
             },
         );
-        true
+        reported.renumbers()
+    }
+
+    /// Whether this friend is left to another copy of our store: no link with it is made.
+    pub(super) fn gives_way(&self, row: i64) -> bool {
+        self.friends.get(&row).is_some_and(|f| f.sightings.gives_way(self.standing.role))
     }
 
     /// The claim of the copy whose run this is; none if it is a run of this one, or nobody's.
@@ -153,10 +150,17 @@ impl Engine {
     /// The host decides what becomes of this store.
     pub(crate) fn store_decide(&mut self, decision: Decision, reply: Reply<()>) {
         let mut standing = self.standing;
-        if let Err(error) = standing.decide(decision) {
+        let may = match self.deciding {
+            true => {
+                Err(Error::new(ErrorKind::WrongState, "an earlier decision is not kept yet; decide after it"))
+            }
+            false => standing.decide(decision),
+        };
+        if let Err(error) = may {
             let _ = reply.send(Err(error));
             return;
         }
+        self.deciding = true;
         self.write(
             move |tx| {
                 standing::save(tx, &standing)?;
@@ -166,6 +170,7 @@ impl Engine {
                 }
             },
             move |engine, result| {
+                engine.deciding = false;
                 let result = result.map(|begun| {
                     engine.standing = standing;
                     engine.restored_now = false;
@@ -180,7 +185,7 @@ impl Engine {
         let rows: Vec<i64> = self.friends.keys().copied().collect();
         for row in &rows {
             if let Some(friend) = self.friends.get_mut(row) {
-                (friend.met, friend.told.own) = (false, false);
+                friend.sightings.decided();
             }
             if begun.is_some() {
                 // The other copy may have given the numbers that we would give.
@@ -198,47 +203,37 @@ impl Engine {
         }
     }
 
-    /// Whether a copy of the friend's store that comes with this Hello is the one to talk to. If another was met that
-    /// replaced it, our host is told; theirs hears of it from our Hello.
+    /// Whether a copy of the friend's store that comes with this Hello is the one to talk to. If another one is in use,
+    /// our host is told; theirs hears of it from our Hello.
     pub(super) fn is_newest_copy(&mut self, row: i64, hello: &Hello) -> bool {
         let Some(friend) = self.friends.get_mut(&row) else { return false };
-        let newest = friend.record.claim_seen.is_none_or(|seen| hello.claim >= seen);
-        if !newest && !std::mem::replace(&mut friend.told.cloned, true) {
-            self.tell(Some(row), friend_event(FriendChange::Cloned));
-        }
+        let copy = FriendCopy { run: hello.run, claim: hello.claim };
+        let (newest, notice) = friend.sightings.comes(seen(&friend.record), copy);
+        self.tell_notice(row, notice);
         newest
     }
 
-    /// The newest copy of the friend's store is there.
-    pub(super) fn friend_copy(&mut self, row: i64, hello: &Hello) {
+    /// This copy of the friend's store is there and talks.
+    pub(super) fn friend_copy(&mut self, row: i64, copy: FriendCopy) {
         let Some(friend) = self.friends.get_mut(&row) else { return };
-        if friend.record.run_seen.replace(hello.run).is_some_and(|before| before != hello.run) {
+        let notice = friend.sightings.stays(seen(&friend.record), copy);
+        if friend.record.run_seen.replace(copy.run).is_some_and(|before| before != copy.run) {
             // A dial under way would tell another copy of the friend's store that this one was never met.
             friend.give_dial_up();
         }
-        let before = friend.record.claim_seen.replace(hello.claim);
-        if before.is_none_or(|before| hello.claim <= before) {
-            return;
-        }
-        friend.told.cloned = false;
-        if !std::mem::take(&mut friend.told.numbers) && friend.told.claims < MOST_CLAIMS {
-            friend.told.claim = true;
-            friend.told.claims += 1;
-            self.tell(Some(row), friend_event(FriendChange::RolledBack));
-        }
+        friend.record.claim_seen = Some(copy.claim);
+        self.tell_notice(row, notice);
     }
 
     /// The numbers of a conversation go back behind what was receipted: ours, or the friend's.
     pub(super) fn rolled_back(&mut self, row: i64, own: bool) {
-        let Some(friend) = self.friends.get_mut(&row) else { return };
-        let told = &mut friend.told;
-        if own {
-            if !std::mem::replace(&mut told.own, true) {
-                self.tell(Some(row), EventRecord::OwnStore { what: OWN_ROLLBACK });
-            }
-        } else if !std::mem::take(&mut told.claim) {
-            told.numbers = true;
-            self.tell(Some(row), friend_event(FriendChange::RolledBack));
+        let notice = self.friends.get_mut(&row).and_then(|f| f.sightings.by_numbers(own));
+        self.tell_notice(row, notice);
+    }
+
+    fn tell_notice(&mut self, row: i64, notice: Option<Notice>) {
+        if let Some(notice) = notice {
+            self.tell(Some(row), record(notice));
         }
     }
 
@@ -252,4 +247,9 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// The copy of the friend's store that was met last.
+fn seen(record: &FriendRecord) -> Option<FriendCopy> {
+    Some(FriendCopy { run: record.run_seen?, claim: record.claim_seen? })
 }

@@ -1,7 +1,6 @@
 //! One friend, or friend-to-be, as the engine keeps it in memory.
 
 use super::Reply;
-use super::copies::Told;
 use super::dark::Pair;
 use super::neighbours::News;
 use crate::config::Config;
@@ -15,6 +14,7 @@ use subrosa_proto::friends::conversation::{Config as TalkConfig, Conversation, I
 use subrosa_proto::friends::dialer::Dialer;
 use subrosa_proto::friends::message::{Lane, MessageId};
 use subrosa_proto::friends::pair::{DoorKeys, Half, door_keys};
+use subrosa_proto::friends::standing::{FriendCopy, Sightings};
 use subrosa_proto::identity::{Certificate, DevicePublic, PersonId};
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::wire::Bytes;
@@ -29,6 +29,8 @@ pub(super) struct FriendLink {
     pub(super) since: Timestamp,
     /// Whether the friend said something on it.
     pub(super) heard: bool,
+    /// The copy of the friend's store at its other end, until it has been met.
+    pub(super) copy: Option<FriendCopy>,
 }
 
 /// The conversation and what belongs to this life of it.
@@ -69,10 +71,8 @@ pub(super) struct Friend {
     /// Those that came and are being committed; they count, too.
     pub(super) arriving: (u64, u64),
     pub(super) inbox_full: bool,
-    /// A link with it stood in this opening of our store, and since our host last decided about copies.
-    pub(super) met: bool,
-    /// What our host heard of copies of stores, ours and theirs.
-    pub(super) told: Told,
+    /// What this opening of our store saw of copies of stores, ours and theirs.
+    pub(super) sightings: Sightings,
     /// What goes by envelope.
     pub(super) pair: Pair,
     /// Words about nodes and archives that came on this link.
@@ -119,8 +119,7 @@ impl Friend {
             inbox,
             arriving: (0, 0),
             inbox_full: false,
-            met: false,
-            told: Told::default(),
+            sightings: Sightings::default(),
             pair,
             words: 0,
             news: News::default(),

@@ -17,6 +17,7 @@ use subrosa_proto::friends::frame::{Addresses, Frame, MAX_ADDRESSES};
 use subrosa_proto::friends::hello::{Hello, MAX_HELLO_POSITIONS};
 use subrosa_proto::friends::invite::{Invite, InviteId};
 use subrosa_proto::friends::pair::door_keys;
+use subrosa_proto::friends::standing::FriendCopy;
 use subrosa_proto::time::Timestamp;
 use subrosa_store::friend::{self, Address};
 use tokio::sync::mpsc;
@@ -87,6 +88,7 @@ impl Engine {
                     let ours = f.person == knocked.person && f.is_friend() && f.record.direct;
                     ours && !f.distrusts(&knocked.certificate)
                 });
+                let welcome = welcome && !self.gives_way(row);
                 let answer = welcome.then(|| self.hello(row));
                 let _ = knocked.answer.send(answer);
             }
@@ -133,7 +135,15 @@ impl Engine {
             return;
         }
         let Some(&row) = self.rows.get(&up.person) else { return up.link.close(0) };
+        if self.deciding {
+            // What the friend reports would be judged by a standing that is about to change.
+            up.link.close(0);
+            return if up.role == Role::Dialled {
+                self.dial_failed(row)
+            };
+        }
         if !self.is_newest_copy(row, &up.hello) {
+            self.reported(row, up.hello.last_seen_run, false);
             return self.older_copy(row, up);
         }
         let (me, now, run, changes) = (self.me, self.now(), up.hello.run, self.network_changes);
@@ -146,16 +156,37 @@ impl Engine {
             own_changes: changes,
             dialled: up.role == Role::Dialled,
         };
-        if let Some(old) = &friend.link {
-            if !new_wins(&old.facts, &facts, &me, &up.person) {
-                log::debug!("a second link with friend {row} is closed: the first one stays");
-                // Our own attempt is over all the same.
-                friend.dialer.up(now);
-                return up.link.close(0);
-            }
-            self.drop_link(row);
+        if let Some(old) = &friend.link
+            && !new_wins(&old.facts, &facts, &me, &up.person)
+        {
+            log::debug!("a second link with friend {row} is closed: the first one stays");
+            // Our own attempt is over all the same.
+            friend.dialer.up(now);
+            return up.link.close(0);
+        }
+        // Before the link is taken, and so before the friend's first frame: its receipts may be for numbers that another
+        // copy of our store gave.
+        let older = self.reported(row, up.hello.last_seen_run, true);
+        if self.gives_way(row) {
+            return self.leave_to_copy(row, up);
+        }
+        self.drop_link(row);
+        if older {
+            // And it is on disk before the friend hears of this run: after a crash it would report nothing any more.
+            self.drive(row, Input::OlderStore);
         }
         self.take_link(row, up, facts);
+    }
+
+    /// Another copy of our store is in use, and this one is held: the friend keeps its link with that one.
+    fn leave_to_copy(&mut self, row: i64, up: Up) {
+        log::info!("friend {row} is left to another copy of our store");
+        up.link.close(0);
+        self.close_link(row);
+        if up.role == Role::Dialled {
+            self.dial_failed(row);
+        }
+        self.set_timer(row);
     }
 
     /// A copy of the friend's store that another one replaced: it has heard so from our Hello, and goes. What we have
@@ -171,11 +202,13 @@ impl Engine {
     fn take_link(&mut self, row: i64, up: Up, facts: LinkFacts) {
         let now = self.now();
         let remote = up.remote;
+        let copy = FriendCopy { run: up.hello.run, claim: up.hello.claim };
         let Some(friend) = self.friends.get_mut(&row) else { return };
         log::debug!("link {:?} with friend {row} is up", up.link.id());
         friend.dialer.up(now);
         let id = up.link.id();
-        friend.link = Some(FriendLink { handle: up.link.clone(), facts, since: now, heard: false });
+        friend.link =
+            Some(FriendLink { handle: up.link.clone(), facts, since: now, heard: false, copy: Some(copy) });
         friend.record.last_seen = Some(now);
         friend.words = 0;
         if up.certificate.counter() >= friend.record.certificate_counter {
@@ -186,18 +219,12 @@ impl Engine {
         friend.dialer.set_addresses(friend.record.addresses.iter().map(|a| a.at).collect());
         let person = friend.person;
         self.links.insert(id, row);
-        self.friend_copy(row, &up.hello);
-        self.save_friend(row);
         if up.hello.certificate_counter > self.certificate_counter {
             // Our store is older than what we once said: go on above it.
             self.renew_certificate(now, up.hello.certificate_counter);
         }
         self.friend_clock(row, up.hello.time);
         self.drive(row, Input::LinkUp(id.0));
-        // Before the friend's first frame: its receipts may be for numbers that another copy of our store gave.
-        if self.reported(row, up.hello.last_seen_run) {
-            self.drive(row, Input::OlderStore);
-        }
         let (trusted, full) = (self.watch.confirmed(), self.friends.get(&row).is_some_and(|f| f.inbox_full));
         self.drive(row, Input::ClockTrusted(trusted));
         if full {
@@ -292,7 +319,18 @@ impl Engine {
     /// Gives the frames to the conversation.
     fn said(&mut self, row: i64, link: LinkId, frames: &mut Vec<Frame>) {
         if !frames.is_empty() {
+            self.copy_stays(row);
             self.drive(row, Input::Frames(link.0, std::mem::take(frames)));
+        }
+    }
+
+    /// The friend's conversation speaks, as it does only once all that is to be known of copies is on its disk: this copy
+    /// of its store is the one that was met last.
+    fn copy_stays(&mut self, row: i64) {
+        let link = self.friends.get_mut(&row).and_then(|f| f.link.as_mut());
+        if let Some(copy) = link.and_then(|link| link.copy.take()) {
+            self.friend_copy(row, copy);
+            self.save_friend(row);
         }
     }
 
@@ -300,7 +338,8 @@ impl Engine {
     /// have been answered in the moment in which we were removed.
     fn heard(&mut self, row: i64) {
         let link = self.friends.get_mut(&row).and_then(|f| f.link.as_mut());
-        if link.is_some_and(|link| !std::mem::replace(&mut link.heard, true)) {
+        if let Some(link) = link.filter(|link| !link.heard) {
+            link.heard = true;
             self.met(row);
             self.friend_met(row);
         }
@@ -391,9 +430,9 @@ impl Engine {
         if self.sockets.is_empty() || self.stood_down() {
             return;
         }
-        let old = self.link_is_old(row, now);
+        let (old, gives_way) = (self.link_is_old(row, now), self.gives_way(row));
         let Some(friend) = self.friends.get_mut(&row) else { return };
-        if friend.dial.is_some() {
+        if friend.dial.is_some() || gives_way {
             return;
         }
         let at = if old {

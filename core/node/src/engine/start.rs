@@ -60,6 +60,7 @@ impl Engine {
             standing,
             claim: standing.claim.number.into(),
             restored_now: false,
+            deciding: false,
             events: Arc::clone(&parts.events),
             identity,
             me,

@@ -118,7 +118,7 @@ impl Engine {
 
     /// Notes when the friend's machines want to hear of the time next.
     pub(super) fn set_timer(&mut self, row: i64) {
-        let (now, stood_down) = (self.now(), self.stood_down());
+        let (now, alone) = (self.now(), self.stood_down() || self.gives_way(row));
         let Some(friend) = self.friends.get_mut(&row) else { return };
         let talk = match &friend.talk {
             Some(talk) => talk.machine.deadline(),
@@ -126,7 +126,7 @@ impl Engine {
         };
         let renew = friend.link.as_ref().filter(|l| l.facts.dialled).map(|l| l.since.after(LINK_AGE));
         // While a dial is under way there is nothing to dial.
-        let can_dial = friend.dial.is_none() && !self.sockets.is_empty() && !stood_down;
+        let can_dial = friend.dial.is_none() && !self.sockets.is_empty() && !alone;
         let dial = [friend.dialer.deadline(), renew].into_iter().flatten().min().filter(|_| can_dial);
         let at = [talk, dial].into_iter().flatten().min();
         if friend.timer != at {

@@ -24,8 +24,18 @@ impl Backup {
         Backup { folder }
     }
 
+    /// As [`Backup::of`], of a host that goes on meanwhile.
+    fn in_use(host: &Host) -> Backup {
+        let folder = tempfile::tempdir().unwrap();
+        for suffix in ["", "-wal"] {
+            let _ = std::fs::copy(beside(&host.path, suffix), beside(&folder.path().join("store"), suffix));
+        }
+        Backup { folder }
+    }
+
     fn put(&self, path: &Path) {
         let _ = std::fs::remove_file(beside(path, "-wal"));
+        let _ = std::fs::copy(self.folder.path().join("store-wal"), beside(path, "-wal"));
         std::fs::copy(self.folder.path().join("store"), path).unwrap();
     }
 
@@ -210,6 +220,32 @@ fn of_two_copies_in_use_the_newest_sends_and_the_other_waits_for_its_host() {
     assert_eq!(b.message().id, unsent);
     told_own(&mut first, OwnStore::Cloned);
     eventually("the first is held", || role(&first) == StoreRole::Held);
+}
+
+/// Both copies know the run that the friend met, so the one whose link is newest hears of nothing. The other one hears of
+/// it, and must not come back for the link that it lost: it would be taken to and fro for ever.
+#[test]
+fn a_copy_of_a_file_in_use_leaves_the_links_to_the_other() {
+    let (mut first, mut b) = befriend();
+    exchange(&mut first, &mut b, "before");
+    exchange(&mut b, &mut first, "and back");
+    let mut second = Backup::in_use(&first).open();
+    told_own(&mut first, OwnStore::Cloned);
+    told_friend(&mut b, FriendChange::Cloned);
+    assert_eq!(role(&first), StoreRole::Held);
+    exchange(&mut second, &mut b, "from the second");
+    exchange(&mut b, &mut second, "to the second");
+    let loud = |k: &EventKind| about_copies(k) || matches!(k, EventKind::Message(_) | EventKind::Link { .. });
+    b.drain();
+    assert!(b.quiet_for(Duration::from_millis(1_500), loud), "the links do not change hands");
+    let held = first.send(&b, "held");
+    first.restart();
+    exchange(&mut second, &mut b, "still the second");
+    assert_eq!(first.wait(first.node.message_get(held)).unwrap().state, MessageState::Queued);
+    first.wait(first.node.store_decide(StoreDecision::GoOn)).unwrap();
+    assert_eq!(b.message().id, held);
+    told_own(&mut second, OwnStore::Cloned);
+    assert_eq!((role(&first), role(&second)), (StoreRole::One, StoreRole::Held));
 }
 
 #[test]

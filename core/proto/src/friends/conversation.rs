@@ -70,8 +70,8 @@ enum After {
     Stopped(Lane, MessageId, Refusal),
     /// A message of this cost has left the outbox.
     Ended(u64),
-    /// As `Ended`, for its time to live.
-    Expired(MessageId, u64),
+    /// As `Ended`; a void stands in its place, to be told from now on.
+    Voided(MessageId, u64),
     Received(Position, MessageId, Way),
     Settled(Position),
     Copied(Copied),
@@ -360,9 +360,9 @@ impl Conversation {
                     events = true;
                 }
                 After::Ended(cost) => events |= self.ended(cost, *outcome),
-                After::Expired(id, cost) => {
+                After::Voided(id, cost) => {
                     if self.ended(cost, *outcome) {
-                        self.out.expired(id);
+                        self.out.voided(id);
                         events = true;
                     }
                 }

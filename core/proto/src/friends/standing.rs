@@ -15,6 +15,12 @@
 //!    |                                                                    ^
 //!    +-- decide: stand down --> StoodDown -- decide: go on ---------------+
 //! ```
+//!
+//! What was seen with one friend, and what hosts are told of it, is in [`Sightings`].
+
+mod sightings;
+
+pub use sightings::{FriendCopy, Notice, Reported, Sightings};
 
 use crate::error::{Error, ErrorKind, Result};
 

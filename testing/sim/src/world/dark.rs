@@ -44,8 +44,8 @@ impl World<'_> {
         for host in 0..self.hosts.len() {
             for peer in (0..self.hosts.len()).filter(|p| *p != host) {
                 let keys = &mut self.hosts[host].disk.friends.entry(peer).or_default().keys;
-                keys.own = (0..=dark.keys).collect();
-                keys.theirs = (1..=dark.keys).collect();
+                keys.own = (0..=dark.keys).map(|key| (key, 0)).collect();
+                keys.theirs = (1..=dark.keys).map(|key| (key, 0)).collect();
                 keys.given = dark.keys;
             }
             if dark.shift > 0 {
@@ -134,10 +134,13 @@ impl World<'_> {
         let number = self.dark.envelopes.len();
         trace!(self, "{from}>{to} envelope {number} key {} lost {lost} late {delay}", sealed.key);
         let archived = (!lost).then_some(self.now + delay);
+        let from = self.person(from);
         self.dark.envelopes.push(Envelope { from, to, sealed, frames, sent, expires: sent + ttl, archived });
         if !lost && self.rng.chance(dark.live) {
-            let soon = self.rng.below(5_000);
-            self.later(soon, Event::Envelope(number, to, None));
+            for store in self.stores_of(to) {
+                let soon = self.rng.below(5_000);
+                self.later(soon, Event::Envelope(number, store, None));
+            }
         }
     }
 
@@ -147,7 +150,7 @@ impl World<'_> {
             (Some(Sabotage::DropCopiedVoids), Frame::Void(_))
             | (Some(Sabotage::DropKept), Frame::Kept(_)) => None,
             (Some(Sabotage::ForgeKept), Frame::Kept(_)) => {
-                let outbox = self.disk(to).friends.get(&from);
+                let outbox = self.disk(to).friends.get(&self.person(from));
                 Some(Frame::Kept(
                     outbox.iter().flat_map(|f| f.messages().map(|m| m.message.id)).take(20).collect(),
                 ))
@@ -160,9 +163,10 @@ impl World<'_> {
     /// The host asks the archives for all its friends.
     pub(super) fn catch_up(&mut self, host: Peer, again: Option<(Peer, Timestamp)>) {
         let Some(dark) = self.scenario.dark.clone() else { return };
-        if !self.hosts[host].up || self.hosts[host].terms.is_none() {
+        if !self.hosts[host].up || self.hosts[host].terms.is_none() || self.stood_down(host) {
             return;
         }
+        let me = self.person(host);
         let life = self.hosts[host].life;
         let peers: Vec<Peer> = self.hosts[host].machines.keys().copied().collect();
         for peer in peers.into_iter().filter(|p| again.is_none_or(|(of, _)| of == *p)) {
@@ -174,7 +178,7 @@ impl World<'_> {
             let partial = !self.healing && self.rng.chance(dark.partial);
             let now = self.now;
             let fits = |e: &Envelope| {
-                (e.from, e.to) == (peer, host)
+                (e.from, e.to) == (peer, me)
                     && e.archived.is_some_and(|at| at <= now)
                     && e.expires > START + now
                     && e.sent >= from
@@ -241,14 +245,22 @@ impl World<'_> {
             envelope.frames.iter().filter_map(|bytes| Frame::decode(bytes).ok().flatten()).collect();
         let first = self.dark.seen.entry(host).or_default().insert(number);
         let keys = &mut self.hosts[host].disk.friends.entry(peer).or_default().keys;
-        let opens = keys.own.contains(&sealed.key);
-        if !opens {
+        let found = keys.own.get(&sealed.key).copied();
+        if found.is_some_and(|secret| sealed.key != 0 && secret != sealed.secret) {
+            // Another copy of our store made the key of this number.
+            return trace!(self, "{host}<{peer} envelope {number}: key {} is another's", sealed.key);
+        }
+        if found.is_none() {
             trace!(self, "{host}<{peer} envelope {number}: key {} is gone", sealed.key);
             let keys = &mut self.hosts[host].disk.friends.entry(peer).or_default().keys;
             if sealed.key > keys.given {
                 // Our store is older than this number.
                 keys.unknown = keys.unknown.max(sealed.key);
                 keys.given = keys.given.max(sealed.key);
+                if self.scenario.tells_runs() {
+                    self.rollback_said(host, peer, true);
+                    self.feed(host, peer, Input::OlderStore);
+                }
             }
             let mark = self.disk(host).friends.get(&peer).map_or(0, |f| f.caught_up);
             if first && sent.as_millis() >= mark {
@@ -265,28 +277,25 @@ impl World<'_> {
         self.feed(host, peer, Input::Copy { frames, key: sealed.key, sent });
     }
 
-    /// A link is up: what Hello and the first frames on it say of keys.
-    pub(super) fn keys_by_link(&mut self, host: Peer, peer: Peer) {
+    /// A link is up: what Hello and the first frames on it say of keys to this end.
+    pub(super) fn keys_by_link(&mut self, host: Peer, far: Peer) {
         let Some(wanted) = self.scenario.dark.as_ref().map(|dark| dark.keys) else { return };
-        if !self.hosts[host].up || !self.hosts[peer].up {
+        if !self.hosts[host].up || !self.hosts[far].up {
             return;
         }
-        for (one, other) in [(host, peer), (peer, host)] {
-            let keys = &self.hosts[other].disk.friends.entry(one).or_default().keys;
-            let known = keys.theirs.last().copied().unwrap_or(0).max(keys.taken);
-            let keys = &mut self.hosts[one].disk.friends.entry(other).or_default().keys;
+        let (me, peer) = (self.person(host), self.person(far));
+        for ((one, friend), (other, of)) in [((host, peer), (far, me)), ((far, me), (host, peer))] {
+            let keys = &mut self.hosts[other].disk.friends.entry(of).or_default().keys;
+            let known = keys.theirs.keys().last().copied().unwrap_or(0).max(keys.taken);
+            let keys = &mut self.hosts[one].disk.friends.entry(friend).or_default().keys;
             if known > keys.given {
                 // Our store is older than this number.
                 (keys.unknown, keys.given) = (known, known);
             }
         }
         let left = self.hosts[host].disk.friends.entry(peer).or_default().keys.theirs.len() as u64;
-        let keys = &mut self.hosts[peer].disk.friends.entry(host).or_default().keys;
         let more = if 2 * left < wanted { wanted - left } else { 0 };
-        let fresh: Vec<u64> = (1..=more).map(|n| keys.given + n).collect();
-        keys.given += more;
-        keys.own.extend(&fresh);
-        let said = Sealed { fresh, used: keys.used, unknown: keys.unknown, ..Sealed::default() };
+        let said = self.hosts[far].disk.key_news(me, more);
         if self.take_keys(host, peer, &said) {
             self.feed(host, peer, Input::CopiesLost);
         }
@@ -303,12 +312,14 @@ impl World<'_> {
         }
         if sealed.unknown > keys.told_unknown {
             keys.told_unknown = sealed.unknown;
-            keys.theirs.retain(|key| *key > sealed.unknown);
+            keys.theirs.retain(|key, _| *key > sealed.unknown);
             lost = true;
         }
         let taken = keys.taken.max(keys.told_unknown);
-        keys.theirs.retain(|key| *key > taken);
-        keys.theirs.extend(sealed.fresh.iter().filter(|key| **key > taken));
+        keys.theirs.retain(|key, _| *key > taken);
+        for (key, secret) in sealed.fresh.iter().filter(|(key, _)| *key > taken) {
+            keys.theirs.entry(*key).or_insert(*secret);
+        }
         lost
     }
 }

@@ -38,6 +38,7 @@ impl World<'_> {
         let group = if self.rng.chance(50) { waiting } else { 1 + self.rng.below(waiting) };
         let mut answers: Vec<(Peer, u64, Input)> = Vec::new();
         let mut failed: Vec<Peer> = Vec::new();
+        let mut decided = Vec::new();
         for _ in 0..group {
             let Some(item) = self.hosts[host].journal.pop_front() else { break };
             match item {
@@ -48,6 +49,16 @@ impl World<'_> {
                     if !failed.contains(&peer) && self.number_of(host, peer) == machine {
                         self.caught_up(host, peer, mark);
                     }
+                }
+                Item::Copies(kept) => {
+                    let fails = !self.healing && self.rng.chance(self.scenario.failing_commits);
+                    if !fails {
+                        self.keep_standing(host, &kept);
+                    }
+                    decided.push((kept, !fails));
+                }
+                Item::Met { peer, copy } => {
+                    self.hosts[host].disk.met.insert(peer, copy);
                 }
                 Item::Load { peer, machine, query } => {
                     if failed.contains(&peer) || self.number_of(host, peer) != machine {
@@ -89,6 +100,9 @@ impl World<'_> {
             self.hang_up(host, Some(peer));
             self.start_machine(host, peer);
             self.resolve_asked(host, Some(peer));
+        }
+        for (kept, done) in decided {
+            self.standing_kept(host, kept, done);
         }
         self.check_inbox(host);
         self.schedule_flush(host);
@@ -138,7 +152,7 @@ impl World<'_> {
         for effect in effects {
             match (how, effect) {
                 (Some(Sabotage::ReuseKeys), Effect::Sealed(sealed)) if sealed.key != 0 => {
-                    friend.keys.theirs.insert(sealed.key);
+                    friend.keys.theirs.insert(sealed.key, sealed.secret);
                 }
                 (Some(Sabotage::ForgetCopied), Effect::Sealed(_)) => friend.forget_copied(),
                 _ => {}

@@ -1,8 +1,10 @@
 //! What a simulated host does of itself while it is up: it sends, cancels, acknowledges, starts stopped lanes, stops
 //! reading, and its clock jumps.
 
+use super::copies::{Copies, Kept};
+use super::machine::Machine;
 use super::oracle::App;
-use super::{Event, Machine, World, trace};
+use super::{Event, World, trace};
 use crate::disk::{Disk, Peer};
 use crate::{DarkNet, Sabotage, Scenario};
 use std::collections::{BTreeMap, VecDeque};
@@ -11,6 +13,7 @@ use subrosa_proto::entropy::{Entropy, SeededEntropy};
 use subrosa_proto::friends::conversation::change::{Batch, Outcome, Outgoing, Query};
 use subrosa_proto::friends::conversation::{self, Config, Input};
 use subrosa_proto::friends::message::{Lane, Message, MessageId, SendWay};
+use subrosa_proto::friends::standing::FriendCopy;
 use subrosa_proto::wire::Bytes;
 
 /// A year in milliseconds.
@@ -46,6 +49,10 @@ pub(crate) struct Host {
     pub(crate) corrected: bool,
     /// Its host has not decided since a backup was restored.
     pub(crate) held: bool,
+    /// Whose store it is.
+    pub(crate) person: Peer,
+    /// What this opening of the store knows of copies.
+    pub(crate) copies: Copies,
 }
 
 /// What waits to become durable, or for that before it is answered.
@@ -64,6 +71,13 @@ pub(crate) enum Item {
         query: Query,
     },
     Ack(u64),
+    /// How the store stands among its copies.
+    Copies(Kept),
+    /// The copy of a friend's store that was met last.
+    Met {
+        peer: Peer,
+        copy: FriendCopy,
+    },
     /// The archives' last complete answer for a friend.
     CaughtUp {
         peer: Peer,
@@ -73,7 +87,7 @@ pub(crate) enum Item {
 }
 
 impl Host {
-    pub(crate) fn new(rng: &mut SeededEntropy, scenario: &Scenario) -> Host {
+    pub(crate) fn new(person: Peer, rng: &mut SeededEntropy, scenario: &Scenario) -> Host {
         let mut pick = |from: u64, to: u64| from + rng.below(to - from);
         let first_retransmit = pick(300, 2_000);
         let config = Config {
@@ -121,6 +135,37 @@ impl Host {
             terms: Some(conversation::Dark { largest: 60_900, work: u64::MAX }),
             corrected,
             held: false,
+            person,
+            copies: Copies::default(),
+        }
+    }
+
+    /// Another host with a copy of this one's store, which is not opened yet.
+    pub(super) fn cloned(&self, salt: u64) -> Host {
+        Host {
+            disk: self.disk.copied(salt),
+            app: self.app.clone(),
+            config: self.config.clone(),
+            up: false,
+            life: 0,
+            offset: 0,
+            trusted: false,
+            machines: BTreeMap::new(),
+            journal: VecDeque::new(),
+            flushing: false,
+            backup: None,
+            reads_from: 0,
+            sends_left: self.sends_left / 2 + 10,
+            asked: BTreeMap::new(),
+            recent: VecDeque::new(),
+            full: false,
+            inbox: self.inbox,
+            restored_at: self.restored_at,
+            terms: self.terms,
+            corrected: self.corrected,
+            held: self.held,
+            person: self.person,
+            copies: Copies::default(),
         }
     }
 }
@@ -167,7 +212,7 @@ impl World<'_> {
     }
 
     fn some_peer(&mut self, host: Peer) -> Peer {
-        let others = self.hosts.len() as u64 - 1;
+        let others = self.scenario.hosts as u64 - 1;
         let other = self.rng.below(others) as usize;
         if other >= host { other + 1 } else { other }
     }
@@ -217,7 +262,8 @@ impl World<'_> {
             position: None,
             copied: None,
         };
-        self.oracle.asked(self.hosts[host].offset == 0, self.now, host, peer, &outgoing, ttl);
+        let way = (self.person(host), peer);
+        self.oracle.asked(self.hosts[host].offset == 0, self.now, host, way, &outgoing, ttl);
         self.ask(host, peer, outgoing);
     }
 
@@ -234,6 +280,9 @@ impl World<'_> {
     }
 
     pub(super) fn ask(&mut self, host: Peer, peer: Peer, outgoing: Outgoing) {
+        if self.stood_down(host) {
+            return;
+        }
         let Some(m) = self.hosts[host].machines.get(&peer) else { return };
         if let Err(error) = m.conversation.admit(&outgoing) {
             trace!(self, "{host}>{peer} not admitted: {error}");

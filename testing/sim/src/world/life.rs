@@ -1,7 +1,8 @@
 //! How hosts end and begin: crashes, starts, backups; and whether anything is left to do.
 
 use super::host::Item;
-use super::{Event, Machine, World, trace};
+use super::machine::Machine;
+use super::{Event, World, trace};
 use crate::Sabotage;
 use crate::disk::{Peer, Remembered};
 use subrosa_proto::entropy::SeededEntropy;
@@ -44,6 +45,10 @@ impl World<'_> {
                 Some(Item::CaughtUp { peer, machine, mark }) if self.number_of(host, peer) == machine => {
                     self.caught_up(host, peer, mark);
                 }
+                Some(Item::Copies(kept)) => self.keep_standing(host, &kept),
+                Some(Item::Met { peer, copy }) => {
+                    self.hosts[host].disk.met.insert(peer, copy);
+                }
                 _ => {}
             }
         }
@@ -55,7 +60,7 @@ impl World<'_> {
     }
 
     /// The host has decided that its restored store goes on.
-    pub(super) fn decide(&mut self, host: Peer) {
+    pub(super) fn let_go_on(&mut self, host: Peer) {
         if std::mem::take(&mut self.hosts[host].held) {
             trace!(self, "{host} decides to go on");
             let peers: Vec<Peer> = self.hosts[host].machines.keys().copied().collect();
@@ -65,6 +70,7 @@ impl World<'_> {
         }
     }
 
+    /// Everything that is going on ends.
     pub(super) fn stop(&mut self, host: Peer) {
         self.hang_up(host, None);
         let owner = &mut self.hosts[host];
@@ -81,6 +87,7 @@ impl World<'_> {
         }
         trace!(self, "{host} starts");
         self.forget_seen(host);
+        self.begin_run(host);
         self.hosts[host].up = true;
         self.hosts[host].trusted = false;
         if self.rng.chance(30) {
@@ -93,7 +100,8 @@ impl World<'_> {
             }
         }
         self.hosts[host].full = self.hosts[host].disk.unread() >= self.hosts[host].inbox;
-        for peer in (0..self.hosts.len()).filter(|p| *p != host) {
+        let me = self.person(host);
+        for peer in (0..self.scenario.hosts).filter(|p| *p != me) {
             self.start_machine(host, peer);
         }
         self.resolve_asked(host, None);
@@ -119,7 +127,7 @@ impl World<'_> {
         };
         self.hosts[host].machines.insert(peer, machine);
         let (full, trusted) = (self.hosts[host].full, self.trusts_clock(host));
-        if self.hosts[host].held && !self.sabotaged(Sabotage::IgnoreHeld) {
+        if (self.hosts[host].held || !self.sends(host)) && !self.sabotaged(Sabotage::IgnoreHeld) {
             self.feed(host, peer, Input::Held(true));
         }
         self.tell_terms(host, peer);
@@ -182,15 +190,16 @@ impl World<'_> {
 
     /// Whether every message of every host has come to its end.
     pub(super) fn is_drained(&self) -> bool {
-        self.hosts.iter().all(|h| {
+        self.hosts.iter().enumerate().all(|(host, h)| {
             let idle = |m: &Machine| {
                 let stats = m.conversation.stats();
                 stats.queued_messages == 0 && stats.in_flight == 0
             };
-            h.journal.is_empty()
-                && h.disk.events.is_empty()
-                && h.machines.values().all(idle)
-                && h.disk.friends.values().all(|f| f.messages().next().is_none())
+            let empty = || {
+                h.machines.values().all(idle)
+                    && h.disk.friends.values().all(|f| f.messages().next().is_none())
+            };
+            h.journal.is_empty() && h.disk.events.is_empty() && (!self.sends(host) || empty())
         })
     }
 

@@ -5,14 +5,19 @@ use crate::Sabotage;
 use crate::disk::Peer;
 use subrosa_proto::friends::conversation::Input;
 use subrosa_proto::friends::frame::{Frame, Receipt};
+use subrosa_proto::friends::hello::Hello;
 use subrosa_proto::friends::message::SendWay;
 
 /// A connection of two hosts. Its id on side `s` is `2 * number + s`.
 pub(crate) struct Link {
-    ends: [Peer; 2],
+    pub(super) ends: [Peer; 2],
     up_at: [u64; 2],
-    dead: Option<u64>,
+    pub(super) dead: Option<u64>,
     latency: u64,
+    /// What each end says about its store, where that counts.
+    pub(super) hellos: Option<[Hello; 2]>,
+    /// Whether each end heard something of the other.
+    pub(super) heard: [bool; 2],
     /// When the last frame of each direction and urgency arrives, on an ordered link.
     last: [[u64; 2]; 2],
 }
@@ -20,9 +25,7 @@ pub(crate) struct Link {
 impl World<'_> {
     pub(super) fn dial(&mut self, a: Peer, b: Peer) {
         self.after_about(self.scenario.link_gap, Event::Dial(a, b));
-        if !self.hosts[a].up || !self.hosts[b].up {
-            return;
-        }
+        let Some((a, b)) = self.who_dials(a, b) else { return };
         let live = self.links.iter().find(|(_, l)| l.ends == [a, b] && l.dead.is_none()).map(|(n, _)| *n);
         if let Some(old) = live {
             if self.healing || !self.rng.chance(self.scenario.redial) {
@@ -30,12 +33,24 @@ impl World<'_> {
             }
             self.kill(old);
         }
+        let hellos = self.scenario.tells_runs().then(|| self.hellos(a, b));
         let number = self.report.links + 1;
         self.report.links = number;
         let up_at = [self.now + 1 + self.rng.below(150), self.now + 1 + self.rng.below(150)];
         let latency = 1 + self.rng.below(120);
         trace!(self, "link {number} between {a} and {b}");
-        self.links.insert(number, Link { ends: [a, b], up_at, dead: None, latency, last: [up_at, up_at] });
+        self.links.insert(
+            number,
+            Link {
+                ends: [a, b],
+                up_at,
+                dead: None,
+                latency,
+                hellos,
+                heard: [false; 2],
+                last: [up_at, up_at],
+            },
+        );
         for (side, at) in up_at.into_iter().enumerate() {
             self.later(at - self.now, Event::Up(number, side));
         }
@@ -44,7 +59,10 @@ impl World<'_> {
 
     pub(super) fn up(&mut self, number: u64, side: usize) {
         let Some(link) = self.links.get(&number).filter(|l| l.dead.is_none()) else { return };
-        let (host, peer) = (link.ends[side], link.ends[1 - side]);
+        let (host, peer) = (link.ends[side], self.person(link.ends[1 - side]));
+        if link.hellos.is_some() {
+            return self.meet(number, side);
+        }
         trace!(self, "{host}>{peer} link {} up", number * 2 + side as u64);
         let now = self.now;
         if let Some(m) = self.hosts[host].machines.get_mut(&peer) {
@@ -56,7 +74,7 @@ impl World<'_> {
 
     pub(super) fn down(&mut self, number: u64, side: usize) {
         let Some(link) = self.links.get(&number) else { return };
-        let (host, peer) = (link.ends[side], link.ends[1 - side]);
+        let (host, peer) = (link.ends[side], self.person(link.ends[1 - side]));
         let id = number * 2 + side as u64;
         trace!(self, "{host}>{peer} link {id} down");
         if let Some(m) = self.hosts[host].machines.get_mut(&peer)
@@ -81,7 +99,10 @@ impl World<'_> {
 
     /// Ends every link of a host, or that with one peer.
     pub(super) fn hang_up(&mut self, host: Peer, with: Option<Peer>) {
-        let of = |ends: &[Peer; 2]| ends.contains(&host) && with.is_none_or(|p| ends.contains(&p));
+        let of = |ends: &[Peer; 2]| {
+            ends.contains(&host)
+                && with.is_none_or(|p| ends.iter().any(|end| *end != host && self.person(*end) == p))
+        };
         let numbers: Vec<u64> =
             self.links.iter().filter(|(_, l)| l.dead.is_none() && of(&l.ends)).map(|(n, _)| *n).collect();
         for number in numbers {
@@ -91,7 +112,8 @@ impl World<'_> {
 
     pub(super) fn transmit(&mut self, host: Peer, peer: Peer, id: u64, frame: Frame, urgent: bool) {
         trace!(self, "{host}>{peer} transmit on {id}: {frame:?}");
-        self.check_transmit(host, peer, &frame);
+        let held = !self.sends(host) || self.forgot_standing(host);
+        self.check_transmit(host, peer, &frame, held);
         self.check_way(host, peer, &frame, SendWay::EnvelopesOnly);
         let Some(frame) = self.spoil_frame(frame) else { return };
         self.report.frames += 1;
@@ -151,11 +173,14 @@ impl World<'_> {
             }
         }
         let Some(link) = self.links.get(&number).filter(|l| l.dead.is_none()) else { return };
-        let (host, peer) = (link.ends[side], link.ends[1 - side]);
+        let (host, peer) = (link.ends[side], self.person(link.ends[1 - side]));
         let mut frames = Vec::with_capacity(together.len());
         for bytes in together {
             match Frame::decode(&bytes) {
                 Ok(Some(frame)) => {
+                    if !self.is_heard(number, side) {
+                        return;
+                    }
                     trace!(self, "{host}<{peer} {frame:?}");
                     frames.push(frame);
                 }

@@ -409,6 +409,8 @@ impl Conversation {
                 let Some((device, epoch)) = self.inn.oldest() else { return Admission::Ignore };
                 self.inn.forget(device, epoch);
                 steps.push((Change::Retire { device, epoch }, After::Nothing));
+                // What came may leave no other trace on disk. After a crash an epoch that is over would be the latest there.
+                steps.push((Change::Watermark { next: Position { seq: 0, ..at } }, After::Nothing));
             }
             if self.inn.lanes_of(at.device, at.epoch) >= self.config.lanes {
                 return Admission::Refuse(Refusal::TooManyLanes);

@@ -8,6 +8,7 @@ mod ahead;
 mod answers;
 mod copying;
 mod dark_answers;
+mod holes;
 mod sending;
 mod ways;
 
@@ -77,6 +78,8 @@ pub(super) struct Outbox {
     window_bytes: u64,
     /// What comes into the window next. Empty unless a link is open.
     ahead: Ahead,
+    /// Lanes of which the friend holds something above a number that we cannot say any more, and that number.
+    holes: BTreeMap<Lane, u64>,
     queued_messages: u64,
     queued_bytes: u64,
     /// The last outbox row that was read for the window.
@@ -118,6 +121,9 @@ struct DarkState {
     reading: (BTreeSet<MessageId>, BTreeMap<MessageId, (Position, Refusal)>),
     /// When a number was last spent to find out whether the friend's store is an older one.
     probed: Option<Timestamp>,
+    /// By lane, a number that goes in an envelope beside the link, which the friend said by envelope that it holds above
+    /// one that the link settled; and when the copy ends that was out then.
+    doubted: BTreeMap<Lane, (u64, Timestamp)>,
     /// When the present day of new epochs began, and how many there were.
     renumbers: (Option<Timestamp>, u32),
 }
@@ -212,6 +218,7 @@ impl Outbox {
             to_seal: BTreeSet::new(),
             window_bytes: 0,
             ahead: Ahead::default(),
+            holes: BTreeMap::new(),
             queued_messages: saved.queued_messages,
             queued_bytes: saved.queued_bytes,
             cursor: 0,
@@ -308,6 +315,7 @@ impl Outbox {
         self.to_send.clear();
         self.to_seal.clear();
         self.sealed.clear();
+        self.holes.clear();
         self.window_bytes = 0;
         self.dark.waiting.clear();
         self.dark.voids_at = None;
@@ -425,7 +433,7 @@ impl Outbox {
 
     /// The end of a message is committed, and a void stands in its place: only now may the void be told. Told
     /// before, it could be receipted, and after a crash that receipt would be taken for one of the message.
-    pub(super) fn expired(&mut self, id: MessageId) {
+    pub(super) fn voided(&mut self, id: MessageId) {
         self.left(id);
         match self.by_id.get(&id).copied() {
             Some(key) => self.make_void(key),

@@ -427,6 +427,16 @@ impl Conversation {
             self.inn.forget(device, epoch);
             steps.push((Change::Retire { device, epoch }, After::Nothing));
         }
+        // The present ones may have left no trace on disk yet. After a crash, one that is over would be the latest there.
+        for (device, epoch) in
+            over.iter().filter_map(|(device, _)| Some((*device, self.inn.latest(*device)?)))
+        {
+            let mut lanes = self.inn.lanes.range((device, epoch, 0)..=(device, epoch, Lane::MAX));
+            if let Some((key, lane)) = lanes.next() {
+                let next = Position { device, epoch, lane: key.2, seq: lane.settled };
+                steps.push((Change::Watermark { next }, After::Nothing));
+            }
+        }
         if !over.is_empty() {
             return;
         }

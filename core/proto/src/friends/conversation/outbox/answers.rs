@@ -75,6 +75,7 @@ impl Conversation {
             }
             if !self.out.dark_rows && !self.out.inherited {
                 self.settle(lane, &mut steps);
+                self.out.note_hole(lane);
             }
         }
         if opening && !receipt.more {
@@ -129,16 +130,18 @@ impl Conversation {
             state.since_acked = state.next;
             let keys: Vec<_> =
                 self.out.window.range((at.lane, 0)..(at.lane, at.seq)).map(|(k, _)| *k).collect();
-            let mut voids = false;
+            let mut voids = None;
             for key in keys {
                 let Some(flight) = self.out.remove(key) else { continue };
                 match flight.id {
                     Some(id) => self.delivered(id, flight.cost, steps),
-                    None => voids = true,
+                    None => voids = Some(key.1 + 1),
                 }
             }
-            if voids {
-                steps.push((Change::DropVoids { lane: at.lane, below: at.seq }, After::Nothing));
+            // Those behind messages that are not read yet stay: if these are not ended before a crash, and come to a copy
+            // of the friend's store that settled less, they would stand above a hole that nobody fills.
+            if let Some(below) = voids {
+                steps.push((Change::DropVoids { lane: at.lane, below }, After::Nothing));
             }
         }
         for &(first, last) in &lane.held {

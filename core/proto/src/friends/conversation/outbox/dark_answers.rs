@@ -5,7 +5,7 @@ use super::super::change::{Change, Loaded, MOST_OWED, OutboxItem, Probe, Query, 
 use super::super::{After, Conversation, NO_MESSAGE, Output};
 use super::{Asked, Mode, RENUMBERS_PER_DAY, Step};
 use crate::friends::frame::{LaneReceipt, Receipt};
-use crate::friends::message::{End, Lane, MessageId, Position, Refusal};
+use crate::friends::message::{End, Lane, MessageId, Position, Refusal, SendWay};
 use std::time::Duration;
 
 /// No probe where so many voids of the lane wait already.
@@ -52,18 +52,24 @@ impl Conversation {
             } else if at.seq > acked {
                 self.dark_settle(lane, steps);
             }
+            if self.is_stranded(lane, acked) {
+                return self.dark_renumber(None, steps, out);
+            }
+            if self.out.mode == Mode::Dark && self.out.all_read(&self.config) && self.out.is_hole(lane) {
+                return self.dark_renumber(None, steps, out);
+            }
         }
     }
 
     fn dark_settle(&mut self, lane: &LaneReceipt, steps: &mut Vec<Step>) {
         let at = lane.next;
+        if self.out.mode == Mode::Link {
+            // The receipts of the link tell, and of the store that is at its other end: this one may be of another copy.
+            return;
+        }
         let state = self.out.lane(at.lane);
         state.acked = at.seq;
         state.since_acked = state.next;
-        if self.out.mode == Mode::Link {
-            // The window tells which of them are messages; the receipts of the link end those.
-            return;
-        }
         let settled: Vec<_> = self
             .out
             .window
@@ -75,6 +81,30 @@ impl Conversation {
             self.out.remove(key);
         }
         steps.push((Change::DropVoids { lane: at.lane, below: at.seq }, After::Nothing));
+    }
+
+    /// What goes in envelopes beside the link may be opened by one copy of the friend's store only, and what stands before
+    /// it have gone to the other over the link. Such a receipt may be just late, too; but hardly when the copy was made
+    /// anew since, and only the same is said of that.
+    fn is_stranded(&mut self, lane: &LaneReceipt, acked: u64) -> bool {
+        let at = lane.next;
+        if self.out.mode != Mode::Link || at.seq >= acked {
+            return false;
+        }
+        let held = |seq: u64| lane.held.iter().any(|(first, last)| (*first..=*last).contains(&seq));
+        let beside = self
+            .out
+            .window
+            .range((at.lane, acked)..=(at.lane, u64::MAX))
+            .find(|((_, seq), f)| f.way == SendWay::EnvelopesOnly && held(*seq));
+        let Some(((_, seq), Some(until))) = beside.map(|(key, f)| (*key, f.copied)) else { return false };
+        match self.out.dark.doubted.get(&at.lane) {
+            Some((before, then)) if *before == seq => until > *then,
+            _ => {
+                self.out.dark.doubted.insert(at.lane, (seq, until));
+                false
+            }
+        }
     }
 
     /// The receipt is late, or the friend's store is an older one, and what is on its way may stand above a hole that
@@ -150,10 +180,6 @@ impl Conversation {
 
     /// The friend has shown these messages to its host.
     pub(in super::super) fn dark_kept(&mut self, ids: &[MessageId], steps: &mut Vec<Step>) {
-        if self.out.mode == Mode::Link {
-            // The receipts of the link tell as well, and of numbers.
-            return;
-        }
         for id in ids {
             let Some(key) = self.out.by_id.get(id).copied() else {
                 if self.out.dark.kept.len() < MOST_OWED {
@@ -161,10 +187,18 @@ impl Conversation {
                 }
                 continue;
             };
-            let cost = self.out.window.get(&key).map_or(0, |f| f.cost);
+            let Some((cost, way)) = self.out.window.get(&key).map(|f| (f.cost, f.way)) else { continue };
+            if self.out.mode == Mode::Link && way != SendWay::EnvelopesOnly {
+                // The receipts of the link end it, and tell of the store that is at its other end.
+                continue;
+            }
             if self.out.lanes.get(&key.0).is_some_and(|l| key.1 < l.acked) {
                 self.out.remove(key);
                 self.delivered(*id, cost, steps);
+            } else if self.out.mode == Mode::Link {
+                // No receipt of the link tells of what another copy of the friend's store has taken. To that at the
+                // other end a void goes, once it is committed: what follows there would wait for the message for ever.
+                steps.push((Change::Void { id: *id, end: End::Delivered }, After::Voided(*id, cost)));
             } else {
                 self.out.make_void(key);
                 steps.push((Change::Void { id: *id, end: End::Delivered }, After::Ended(cost)));
@@ -183,11 +217,12 @@ impl Conversation {
     /// Messages outside the window that the friend has.
     pub(super) fn take_kept(&mut self, loaded: Loaded, steps: &mut Vec<Step>, out: &mut Vec<Output>) {
         let (kept, refused) = std::mem::take(&mut self.out.dark.reading);
-        if self.out.mode == Mode::Link {
-            return;
-        }
+        let linked = self.out.mode == Mode::Link;
         for (_, item) in loaded.rows {
             let OutboxItem::Message(m) = item else { continue };
+            if linked && (m.way != SendWay::EnvelopesOnly || !kept.contains(&m.message.id)) {
+                continue;
+            }
             let (id, lane, cost) = (m.message.id, m.lane, m.message.cost());
             if let Some(&(at, why)) = refused.get(&id).filter(|_| !kept.contains(&id)) {
                 let stands = m.position == Some((at.epoch, at.seq)) && self.out.epoch == Some(at.epoch);
@@ -212,6 +247,7 @@ impl Conversation {
                 self.out.read_again();
             }
             self.out.left(id);
+            self.out.ahead.forget(id);
             let acked = self.out.lane(lane).acked;
             match m.position.filter(|(epoch, _)| self.out.epoch == Some(*epoch)) {
                 // The friend may have it from another number: until it has settled this one, a void stands there.

@@ -89,6 +89,7 @@ impl Conversation {
         }
         self.out.dark_rows = false;
         self.out.inherited = false;
+        self.out.dark.doubted.clear();
         self.out.empty_window();
         self.commit(vec![(Change::Renumber(epoch), After::Nothing)], out);
         if let Some(own) = own {
@@ -184,7 +185,7 @@ impl Conversation {
         match item {
             OutboxItem::Void { lane, epoch, seq, .. } => {
                 if self.out.epoch == Some(epoch) && seq < acked {
-                    steps.push((Change::DropVoids { lane, below: acked }, After::Nothing));
+                    steps.push((Change::DropVoids { lane, below: seq + 1 }, After::Nothing));
                 } else if self.out.epoch == Some(epoch)
                     && !self.out.window.contains_key(&(lane, seq))
                     && !self.out.lane(lane).parked
@@ -223,7 +224,7 @@ impl Conversation {
     fn expire(&mut self, m: &Outgoing, steps: &mut Vec<Step>) {
         let id = m.message.id;
         self.out.ahead.forget(id);
-        steps.push((Change::Void { id, end: End::Expired }, After::Expired(id, m.message.cost())));
+        steps.push((Change::Void { id, end: End::Expired }, After::Voided(id, m.message.cost())));
         if let Some(lane) = self.out.lanes.get_mut(&m.lane)
             && lane.stopped.is_some_and(|s| s.id == id)
         {
@@ -243,6 +244,7 @@ impl Conversation {
             out.push(Output::Close(link, "the friend does not say what it has"));
         }
         if self.out.open && self.out.retransmit_at.is_some_and(|at| at <= self.now) {
+            self.fill_holes(out);
             self.out.friend_full = false;
             self.out.unsend();
             self.out.retransmit_wait = (self.out.retransmit_wait * 2).min(self.config.retransmit.1);

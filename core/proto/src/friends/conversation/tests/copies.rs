@@ -343,6 +343,22 @@ fn a_number_given_after_a_watermark_tells_a_late_receipt_from_a_lost_past() {
     assert!(dim.rig.machine.epoch().unwrap() > epoch);
 }
 
+/// As over a link: another copy of the friend's store settled what we have forgotten since.
+#[test]
+fn what_the_friend_holds_above_a_number_that_nothing_stands_at_is_copied_under_a_new_one() {
+    let copied = Some(Timestamp::from_millis(900_000_000));
+    let row = |n: u8| Outgoing { position: Some((EPOCH, n.into())), copied, ..outgoing(n) };
+    let saved = Saved { copied: true, queued_messages: 2, ..saved(0, 3) };
+    let mut dim = Dim { rig: Rig::new(Config::default(), saved), rows: vec![row(0), row(2)] };
+    dim.rig.input(Input::Dark(Some(ANY)));
+    dim.rig.input(Input::Direct(false));
+    dim.settle();
+    dim.came(vec![receipt(EPOCH, 0, vec![(2, 2)])], 1);
+    assert_eq!(dim.rig.machine.epoch(), Some(EPOCH), "a message stands there");
+    dim.came(vec![receipt(EPOCH, 1, vec![(2, 2)])], 2);
+    assert!(dim.rig.machine.epoch() > Some(EPOCH));
+}
+
 #[test]
 fn a_late_copy_of_an_older_epoch_does_not_end_the_present_one() {
     let mut dim = Dim::new(Config::default(), Vec::new());

@@ -104,6 +104,18 @@ fn past_the_most_epochs_the_oldest_gives_way_whatever_it_holds() {
     assert_eq!(rig.machine.inn.positions(10).len(), 2);
 }
 
+/// Found by the simulator: nothing of the new epoch was on disk, and after a crash one that was over was taken for the
+/// present one.
+#[test]
+fn an_epoch_retires_only_together_with_a_trace_of_the_one_it_gives_way_to() {
+    let mut rig = Rig::open(Config { epochs: 1, ..Config::default() });
+    rig.hear(coming(Epoch(1), 0, 1));
+    rig.commit_all();
+    rig.hear(Frame::Void(at(Epoch(2), 1)));
+    let retired = Change::Retire { device: 0, epoch: Epoch(1) };
+    assert_eq!(rig.commit_all(), [retired, Change::Watermark { next: at(Epoch(2), 0) }]);
+}
+
 #[test]
 fn kept_messages_are_bounded() {
     let mut rig = Rig::open(Config { held: 3, ..Config::default() });

@@ -179,6 +179,39 @@ fn a_row_read_before_its_cancel_gets_no_number() {
     ));
 }
 
+/// Two copies of the friend's store: one settled a void that the other missed, and a crash let us forget it.
+#[test]
+fn what_the_friend_holds_above_a_number_that_nothing_stands_at_comes_under_a_new_one() {
+    let mut rig = Rig::going_on(Config::default(), saved(0, 3));
+    rig.input(Input::LinkUp(1));
+    rig.hear(opening(vec![]));
+    let left = rows(0..3, None).into_iter().filter(|(row, _)| *row != 2).collect();
+    rig.input(Input::Loaded(Loaded { rows: left, ..Loaded::default() }));
+    rig.hear(receipt(EPOCH, 1, vec![(2, 2)]));
+    rig.commit_all();
+    assert_eq!(rig.machine.epoch(), Some(EPOCH), "it may be on its way");
+    rig.pass(Config::default().retransmit.0);
+    assert!(rig.machine.epoch() > Some(EPOCH));
+    assert!(rig.out.contains(&Output::Rollback { own: false }));
+}
+
+#[test]
+fn what_is_still_to_be_read_is_no_hole() {
+    let mut rig = Rig::going_on(Config::default(), saved(0, 3));
+    rig.input(Input::LinkUp(1));
+    rig.hear(opening(vec![]));
+    let (first, rest): (Vec<_>, Vec<_>) = rows(0..3, None).into_iter().partition(|(row, _)| *row == 1);
+    rig.input(Input::Loaded(Loaded { rows: first, more: true, ..Loaded::default() }));
+    rig.hear(receipt(EPOCH, 0, vec![(2, 2)]));
+    rig.hear(receipt(EPOCH, 1, vec![(2, 2)]));
+    rig.commit_all();
+    rig.pass(Config::default().retransmit.0);
+    rig.input(Input::Loaded(Loaded { rows: rest, ..Loaded::default() }));
+    rig.pass(Config::default().retransmit.1);
+    assert_eq!(rig.machine.epoch(), Some(EPOCH));
+    assert!(rig.said().iter().any(|f| matches!(f, Frame::Message { position, .. } if position.seq == 1)));
+}
+
 #[test]
 fn a_refused_lane_waits_for_retry_or_skip() {
     let mut rig = Rig::open(Config::default());

@@ -221,6 +221,49 @@ fn a_copy_that_lapses_beside_a_link_is_made_anew_and_nothing_is_due_after_its_en
     assert!(dim.rig.machine.deadline().is_none_or(|at| at > dim.rig.now));
 }
 
+/// Found by the simulator: what another copy of the friend's store had taken from an envelope was missing for ever at the
+/// one that was linked.
+#[test]
+fn what_another_copy_of_the_friends_store_has_from_an_envelope_is_a_void_to_the_one_that_is_linked() {
+    let mut dim =
+        linked(vec![going(1, SendWay::EnvelopesOnly), outgoing(2), Outgoing { lane: 9, ..outgoing(3) }]);
+    assert_eq!(numbers(&dim.settle()), [1]);
+    let epoch = dim.rig.machine.epoch().unwrap();
+    assert_eq!(said(&mut dim), [3]);
+    let ids = [1, 3].map(|n| message(n).id).to_vec();
+    dim.rig.input(Input::Copy {
+        frames: vec![receipt(epoch, 1, vec![]), Frame::Kept(ids)],
+        key: 1,
+        sent: dim.rig.now,
+    });
+    let told = dim.rig.out.iter().any(|o| matches!(o, Output::Transmit { .. }));
+    assert!(!told, "not before it is committed");
+    let batch = dim.settle();
+    assert!(batch.contains(&Change::Void { id: message(1).id, end: End::Delivered }), "{batch:?}");
+    let of_the_link =
+        |c: &Change| matches!(c, Change::Void { id, .. } | Change::Done { id, .. } if *id == message(3).id);
+    assert!(!batch.iter().any(of_the_link), "the receipts of the link end what goes over it");
+    let said = dim.rig.said();
+    assert!(said.contains(&Frame::Void(at(epoch, 0))), "{said:?}");
+    assert!(said.iter().any(|f| matches!(f, Frame::Message { position, .. } if *position == at(epoch, 1))));
+}
+
+/// Found by the simulator: each of two copies of the friend's store had half of a lane, and neither could show its half.
+#[test]
+fn what_only_a_copy_of_the_friends_store_opens_that_missed_what_the_link_said_comes_under_a_new_number() {
+    let mut dim = linked(vec![outgoing(1), going(2, SendWay::EnvelopesOnly)]);
+    assert_eq!(numbers(&dim.settle()), [2]);
+    let epoch = dim.rig.machine.epoch().unwrap();
+    dim.rig.hear(receipt(epoch, 1, vec![]));
+    dim.settle();
+    dim.came(vec![receipt(epoch, 0, vec![(1, 1)])], 1);
+    dim.came(vec![receipt(epoch, 0, vec![(1, 1)])], 2);
+    assert_eq!(dim.rig.machine.epoch(), Some(epoch), "it may be late");
+    assert_eq!(numbers(&dim.pass(Config::default().copy_ttl - Duration::from_secs(3_600))), [2]);
+    dim.came(vec![receipt(epoch, 0, vec![(1, 1)])], 3);
+    assert!(dim.rig.machine.epoch() > Some(epoch));
+}
+
 #[test]
 fn what_came_by_copy_while_linked_is_receipted_there_and_leaves_no_envelope_owed() {
     let mut dim = linked(Vec::new());
