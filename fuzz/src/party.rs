@@ -260,11 +260,11 @@ impl Party {
         if envelope.sealed.until <= self.now {
             return;
         }
-        let Sealed { key, frames, fresh, .. } = &envelope.sealed;
+        let Sealed { key, secret, frames, fresh, .. } = &envelope.sealed;
         let keys = &mut self.disk.friends.entry(FRIEND).or_default().keys;
-        let opens = *key == 0 || keys.own.contains(key);
+        let opens = *key == 0 || keys.own.get(key) == Some(secret);
         let (taken, first) = (keys.taken, !std::mem::replace(&mut envelope.opened, true));
-        keys.theirs.extend(fresh.iter().filter(|key| **key > taken));
+        keys.theirs.extend(fresh.iter().filter(|(number, _)| *number > taken).copied());
         if opens {
             let (frames, key, sent) = (frames.clone(), *key, envelope.sent);
             self.feed(Input::Copy { frames, key, sent });
