@@ -203,7 +203,8 @@ impl Party {
         }
         let mut out = Vec::new();
         self.machine.handle(input, self.now, &mut out);
-        let window = self.config.window_messages.max(self.config.copy_messages);
+        // What goes in envelopes only has a window of its own beside that of the link.
+        let window = self.config.window_messages + self.config.copy_messages;
         assert!(self.machine.stats().in_flight <= window, "the window is kept");
         let mut closed = None;
         for output in out {
