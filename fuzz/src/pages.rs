@@ -1,6 +1,10 @@
 //! A file of pages that somebody changes.
 
 use arbitrary::Arbitrary;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Result, Write};
+use std::path::Path;
+use tempfile::TempDir;
 
 const PAGE: usize = 4096;
 
@@ -43,4 +47,25 @@ pub fn apply(change: &Change, bytes: &mut Vec<u8>) {
         Change::Cut(length) => bytes.truncate(*length as usize),
         Change::Grow(more) => bytes.extend_from_slice(more),
     }
+}
+
+/// A folder for such a file: in memory where the machine has a file system there.
+pub fn folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    dir.expect("a folder")
+}
+
+/// Puts `bytes` into the file at `path`, and takes everything else out of its folder. The file is written over, which
+/// costs half of what a new one does.
+pub fn put(path: &Path, bytes: &[u8]) -> Result<()> {
+    for entry in fs::read_dir(path.parent().expect("a folder"))? {
+        let other = entry?.path();
+        if other != path {
+            fs::remove_file(other)?;
+        }
+    }
+    let mut file: File = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    file.set_len(bytes.len() as u64)?;
+    file.write_all(bytes)
 }

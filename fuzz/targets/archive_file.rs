@@ -6,7 +6,7 @@ use libfuzzer_sys::{arbitrary, fuzz_target};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use subrosa_fuzz::pages::{Change, apply};
+use subrosa_fuzz::pages::{Change, apply, folder, put};
 use subrosa_proto::envelope::{Draft, Topic};
 use subrosa_store::archive::{Archive, ArchiveOptions, Cursor, Kept, Leaves, Query, Quota, SqliteArchive};
 use tempfile::TempDir;
@@ -42,9 +42,7 @@ struct Place {
 fn place() -> &'static Place {
     static PLACE: OnceLock<Place> = OnceLock::new();
     PLACE.get_or_init(|| {
-        let memory = std::path::Path::new("/dev/shm");
-        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-        let dir = dir.expect("a folder");
+        let dir = folder();
         let path = dir.path().join("archive.subrosa");
         let archive = SqliteArchive::open(ArchiveOptions::new(&path)).expect("an archive");
         archive.put_wait((0..40).map(kept).collect()).expect("put");
@@ -60,10 +58,7 @@ fuzz_target!(|input: (Vec<Change>, Vec<Step>)| {
     let place = place();
     let mut bytes = place.whole.clone();
     changes.iter().take(40).for_each(|change| apply(change, &mut bytes));
-    for entry in std::fs::read_dir(place.path.parent().expect("a folder")).expect("a folder").flatten() {
-        std::fs::remove_file(entry.path()).expect("removed");
-    }
-    std::fs::write(&place.path, &bytes).expect("written");
+    put(&place.path, &bytes).expect("written");
     let open = || SqliteArchive::open(ArchiveOptions { create: false, ..ArchiveOptions::new(&place.path) });
     let Ok(mut archive) = open() else { return };
     let mut last = None;

@@ -2,8 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use std::sync::OnceLock;
 use subrosa_fuzz::people::{NOW, them, us};
-use subrosa_proto::crypto::{derive, mac};
+use subrosa_proto::crypto::{Secret32, derive, mac};
 use subrosa_proto::entropy::{OsEntropy, SeededEntropy};
 use subrosa_proto::envelope::plaintext::Padding;
 use subrosa_proto::envelope::seal::{Letter, To};
@@ -24,14 +25,11 @@ fuzz_target!(|bytes: &[u8]| {
         1 => framed(bytes),
         // An offer with the stranger's own proof of it.
         _ => {
-            let shared = stranger.identity.agree(&me.id()).expect("two keys");
-            let people = [stranger.id(), me.id()];
-            let key = derive(shared.as_bytes(), "request tag", &[people[0].as_bytes(), people[1].as_bytes()]);
             let mut record = vec![0xa2, 0, 0x59];
             record.extend_from_slice(&(bytes.len() as u16).to_be_bytes());
             record.extend_from_slice(bytes);
             record.extend_from_slice(&[1, 0x58, 32]);
-            record.extend_from_slice(&mac(key.as_bytes(), &[PURPOSE, bytes]));
+            record.extend_from_slice(&mac(tag_key().as_bytes(), &[PURPOSE, bytes]));
             framed(&record)
         }
     };
@@ -57,6 +55,15 @@ fuzz_target!(|bytes: &[u8]| {
     }
     assert!(changes.len() <= 1, "remembered once");
 });
+
+fn tag_key() -> &'static Secret32 {
+    static KEY: OnceLock<Secret32> = OnceLock::new();
+    KEY.get_or_init(|| {
+        let people = [them().id(), us().id()];
+        let shared = them().identity.agree(&people[1]).expect("two keys");
+        derive(shared.as_bytes(), "request tag", &[people[0].as_bytes(), people[1].as_bytes()])
+    })
+}
 
 fn framed(record: &[u8]) -> Vec<u8> {
     let mut payload = PURPOSE.to_vec();

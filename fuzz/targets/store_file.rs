@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use subrosa_fuzz::pages::{Change, apply};
+use subrosa_fuzz::pages::{Change, apply, folder, put};
 use subrosa_proto::Result;
 use subrosa_proto::crypto::Secret32;
 use subrosa_proto::friends::conversation::change::Query;
@@ -21,9 +21,7 @@ static SECOND: &[u8] = include_bytes!("../../core/store/tests/fixtures/v2.subros
 fn place() -> &'static (TempDir, PathBuf) {
     static PLACE: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
     PLACE.get_or_init(|| {
-        let memory = std::path::Path::new("/dev/shm");
-        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-        let dir = dir.expect("a folder");
+        let dir = folder();
         let path = dir.path().join("store.subrosa");
         (dir, path)
     })
@@ -35,11 +33,8 @@ fuzz_target!(|input: (bool, Vec<Change>)| {
     for change in changes.iter().take(40) {
         apply(change, &mut bytes);
     }
-    let (dir, path) = place();
-    for entry in std::fs::read_dir(dir.path()).expect("a folder").flatten() {
-        std::fs::remove_file(entry.path()).expect("removed");
-    }
-    std::fs::write(path, &bytes).expect("written");
+    let (_, path) = place();
+    put(path, &bytes).expect("written");
     let options = Options { create: false, ..Options::new(path, StoreKey::Raw(Secret32::new([1; 32]))) };
     let Ok(store) = Store::open(options) else { return };
     if let Ok(bodies) = everything(&store) {
