@@ -127,50 +127,24 @@ impl TryFrom<subrosa_person> for PersonId {
     }
 }
 
-impl From<MessageId> for subrosa_message_id {
-    fn from(id: MessageId) -> subrosa_message_id {
-        subrosa_message_id { bytes: id.0 }
-    }
+/// Conversions between an id of 16 bytes and the struct of C that holds it.
+macro_rules! id {
+    ($ours:ident, $theirs:ident) => {
+        impl From<$ours> for $theirs {
+            fn from(id: $ours) -> $theirs {
+                $theirs { bytes: id.0 }
+            }
+        }
+
+        impl From<$theirs> for $ours {
+            fn from(id: $theirs) -> $ours {
+                $ours(id.bytes)
+            }
+        }
+    };
 }
 
-impl From<subrosa_message_id> for MessageId {
-    fn from(id: subrosa_message_id) -> MessageId {
-        MessageId(id.bytes)
-    }
-}
-
-impl From<InviteId> for subrosa_invite_id {
-    fn from(id: InviteId) -> subrosa_invite_id {
-        subrosa_invite_id { bytes: id.0 }
-    }
-}
-
-impl From<subrosa_invite_id> for InviteId {
-    fn from(id: subrosa_invite_id) -> InviteId {
-        InviteId(id.bytes)
-    }
-}
-
-impl From<PublicationId> for subrosa_publication_id {
-    fn from(id: PublicationId) -> subrosa_publication_id {
-        subrosa_publication_id { bytes: id.0 }
-    }
-}
-
-impl From<subrosa_publication_id> for PublicationId {
-    fn from(id: subrosa_publication_id) -> PublicationId {
-        PublicationId(id.bytes)
-    }
-}
-
-impl From<SubscriptionId> for subrosa_subscription_id {
-    fn from(id: SubscriptionId) -> subrosa_subscription_id {
-        subrosa_subscription_id { bytes: id.0 }
-    }
-}
-
-impl From<subrosa_subscription_id> for SubscriptionId {
-    fn from(id: subrosa_subscription_id) -> SubscriptionId {
-        SubscriptionId(id.bytes)
-    }
-}
+id!(MessageId, subrosa_message_id);
+id!(InviteId, subrosa_invite_id);
+id!(PublicationId, subrosa_publication_id);
+id!(SubscriptionId, subrosa_subscription_id);

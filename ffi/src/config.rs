@@ -7,6 +7,7 @@ use crate::identity::subrosa_identity;
 use crate::status::subrosa_status;
 use crate::whisper;
 use std::ffi::c_char;
+use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use subrosa::{Config, Error, Identity, Preset, RequestPolicy, Result, Secret32, StoreKey};
@@ -204,6 +205,25 @@ pub unsafe extern "C" fn subrosa_config_set_identity(
     })
 }
 
+/// Puts a list of socket addresses where `put` says.
+///
+/// # Safety
+/// As of every function of the header that takes a config and a list of strings.
+pub(crate) unsafe fn set_addresses(
+    config: *const subrosa_config,
+    addresses: *const *const c_char,
+    count: usize,
+    put: impl FnOnce(&mut Config, Vec<SocketAddr>),
+) -> subrosa_status {
+    boundary::status(|| {
+        // SAFETY: the caller vouches for both.
+        let (config, list) =
+            unsafe { (handle::get(config)?, handle::addresses(addresses, count, "addresses")?) };
+        put(&mut config.lock().config, list);
+        Ok(())
+    })
+}
+
 /// The addresses to listen on and dial from, instead of those of the preset: `0.0.0.0:4000`, `[::]:4000`; port 0 is
 /// any free one. With `count` 0 the node stays off the network.
 #[unsafe(no_mangle)]
@@ -212,13 +232,8 @@ pub unsafe extern "C" fn subrosa_config_set_bind(
     addresses: *const *const c_char,
     count: usize,
 ) -> subrosa_status {
-    boundary::status(|| {
-        // SAFETY: the caller keeps the rules of the header.
-        let (config, list) =
-            unsafe { (handle::get(config)?, handle::addresses(addresses, count, "addresses")?) };
-        config.lock().config.bind = list;
-        Ok(())
-    })
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe { set_addresses(config, addresses, count, |config, list| config.bind = list) }
 }
 
 /// The addresses that friends are told instead of those of the network interfaces, for a machine behind a port
@@ -229,13 +244,8 @@ pub unsafe extern "C" fn subrosa_config_set_advertise(
     addresses: *const *const c_char,
     count: usize,
 ) -> subrosa_status {
-    boundary::status(|| {
-        // SAFETY: the caller keeps the rules of the header.
-        let (config, list) =
-            unsafe { (handle::get(config)?, handle::addresses(addresses, count, "addresses")?) };
-        config.lock().config.advertise = list;
-        Ok(())
-    })
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe { set_addresses(config, addresses, count, |config, list| config.advertise = list) }
 }
 
 /// Sets one of the SUBROSA_CONFIG_ numbers. SUBROSA_NOT_SUPPORTED for a number this version does not know,

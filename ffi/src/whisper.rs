@@ -2,13 +2,15 @@
 
 use crate::boundary;
 use crate::bytes::subrosa_bytes;
-use crate::config::{subrosa_config, within, yes_or_no};
+use crate::config::{set_addresses, subrosa_config, within, yes_or_no};
 use crate::handle::{self, Options};
 use crate::status::subrosa_status;
 use std::ffi::c_char;
 use std::ptr::null;
 use std::time::Duration;
-use subrosa::{ArchiveAddress, ArchiveRole, Error, ErrorKind, Leaves, PeerAddress, Result, WhisperConfig};
+use subrosa::{
+    ArchiveAddress, ArchiveRole, Config, Error, ErrorKind, Leaves, PeerAddress, Result, WhisperConfig,
+};
 
 /// What leaves a full archive first: what is oldest.
 pub const SUBROSA_LEAVES_OLDEST: i32 = 0;
@@ -65,11 +67,25 @@ pub unsafe extern "C" fn subrosa_config_set_listen(
     addresses: *const *const c_char,
     count: usize,
 ) -> subrosa_status {
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe { set_addresses(config, addresses, count, |config, list| config.whisper.listen = list) }
+}
+
+/// Puts a list of addresses of nodes where `put` says.
+///
+/// # Safety
+/// As of every function of the header that takes a config and a list of strings.
+unsafe fn set_nodes(
+    config: *const subrosa_config,
+    addresses: *const *const c_char,
+    count: usize,
+    put: impl FnOnce(&mut Config, Vec<String>),
+) -> subrosa_status {
     boundary::status(|| {
-        // SAFETY: the caller keeps the rules of the header.
-        let (config, list) =
-            unsafe { (handle::get(config)?, handle::addresses(addresses, count, "addresses")?) };
-        config.lock().config.whisper.listen = list;
+        // SAFETY: the caller vouches for both.
+        let (config, list) = unsafe { (handle::get(config)?, handle::texts(addresses, count, "addresses")?) };
+        list.iter().try_for_each(|address| address.parse::<PeerAddress>().map(drop))?;
+        put(&mut config.lock().config, list.into_iter().map(str::to_owned).collect());
         Ok(())
     })
 }
@@ -82,13 +98,8 @@ pub unsafe extern "C" fn subrosa_config_set_peers(
     addresses: *const *const c_char,
     count: usize,
 ) -> subrosa_status {
-    boundary::status(|| {
-        // SAFETY: the caller keeps the rules of the header.
-        let (config, list) = unsafe { (handle::get(config)?, handle::texts(addresses, count, "addresses")?) };
-        list.iter().try_for_each(|address| address.parse::<PeerAddress>().map(drop))?;
-        config.lock().config.whisper.peers = list.into_iter().map(str::to_owned).collect();
-        Ok(())
-    })
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe { set_nodes(config, addresses, count, |config, list| config.whisper.peers = list) }
 }
 
 /// The addresses of our own node port as friends who are direct are told them, and as an archive where it is one; at most
@@ -99,13 +110,8 @@ pub unsafe extern "C" fn subrosa_config_set_node_advertise(
     addresses: *const *const c_char,
     count: usize,
 ) -> subrosa_status {
-    boundary::status(|| {
-        // SAFETY: the caller keeps the rules of the header.
-        let (config, list) = unsafe { (handle::get(config)?, handle::texts(addresses, count, "addresses")?) };
-        list.iter().try_for_each(|address| address.parse::<PeerAddress>().map(drop))?;
-        config.lock().config.whisper.advertise = list.into_iter().map(str::to_owned).collect();
-        Ok(())
-    })
+    // SAFETY: the caller keeps the rules of the header.
+    unsafe { set_nodes(config, addresses, count, |config, list| config.whisper.advertise = list) }
 }
 
 /// Adds an archive to ask for what came while we were away: an address as of subrosa_config_set_peers(), and the grant
