@@ -5,28 +5,31 @@
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::rustls::client::Resumption;
 use quinn::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use quinn::rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
+use quinn::rustls::crypto::ring::sign::any_eddsa_type;
+use quinn::rustls::crypto::ring::{cipher_suite, kx_group};
+use quinn::rustls::crypto::{
+    CryptoProvider, GetRandomFailed, KeyProvider, SecureRandom, WebPkiSupportedAlgorithms,
+};
 use quinn::rustls::pki_types::{
-    CertificateDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
+    CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
 };
 use quinn::rustls::server::{ClientHello, ResolvesServerCert};
-use quinn::rustls::sign::CertifiedKey;
+use quinn::rustls::sign::{CertifiedKey, SigningKey};
 use quinn::rustls::version::TLS13;
 use quinn::rustls::{self, DigitallySignedStruct, SignatureScheme};
 use std::sync::Arc;
 use subrosa_proto::crypto::Secret32;
-use subrosa_proto::entropy::OsEntropy;
+use subrosa_proto::entropy::{Entropy, OsEntropy};
 use subrosa_proto::{Error, Result};
 use zeroize::Zeroizing;
 
 /// For connections that come in and speak `alpn`.
 pub(crate) fn server(alpn: &[u8]) -> Result<Arc<QuicServerConfig>> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut tls = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
+    let mut tls = rustls::ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_protocol_versions(&[&TLS13])
         .map_err(failed)?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(FreshKey { provider }));
+        .with_cert_resolver(Arc::new(FreshKey));
     tls.send_tls13_tickets = 0;
     tls.max_early_data_size = 0;
     tls.alpn_protocols = vec![alpn.to_vec()];
@@ -35,13 +38,11 @@ pub(crate) fn server(alpn: &[u8]) -> Result<Arc<QuicServerConfig>> {
 
 /// For connections that go out and speak `alpn`.
 pub(crate) fn client(alpn: &[u8]) -> Result<Arc<QuicClientConfig>> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let anyone = Arc::new(Anyone(provider.signature_verification_algorithms));
-    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+    let mut tls = rustls::ClientConfig::builder_with_provider(Arc::new(provider()))
         .with_protocol_versions(&[&TLS13])
         .map_err(failed)?
         .dangerous()
-        .with_custom_certificate_verifier(anyone)
+        .with_custom_certificate_verifier(Arc::new(Anyone))
         .with_no_client_auth();
     tls.alpn_protocols = vec![alpn.to_vec()];
     tls.enable_sni = false;
@@ -54,11 +55,49 @@ fn failed(error: impl std::fmt::Display) -> Error {
     Error::internal(format!("TLS cannot be set up: {error}"))
 }
 
+/// What we speak and no more: X25519, Ed25519, and the three suites of TLS 1.3. Naming rustls's own provider would keep
+/// RSA and the NIST curves in the library, 600 kB that nobody uses.
+fn provider() -> CryptoProvider {
+    CryptoProvider {
+        cipher_suites: vec![
+            cipher_suite::TLS13_AES_256_GCM_SHA384,
+            cipher_suite::TLS13_AES_128_GCM_SHA256,
+            cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+        ],
+        kx_groups: vec![kx_group::X25519],
+        signature_verification_algorithms: SIGNATURES,
+        secure_random: &System,
+        key_provider: &System,
+    }
+}
+
+const SIGNATURES: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
+    all: &[webpki::ring::ED25519],
+    mapping: &[(SignatureScheme::ED25519, &[webpki::ring::ED25519])],
+};
+
+/// The random bytes of the system, and keys as we make them.
+#[derive(Debug)]
+struct System;
+
+impl SecureRandom for System {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), GetRandomFailed> {
+        OsEntropy.fill(bytes).map_err(|_| GetRandomFailed)
+    }
+}
+
+impl KeyProvider for System {
+    fn load_private_key(&self, key: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, rustls::Error> {
+        match key {
+            PrivateKeyDer::Pkcs8(key) => any_eddsa_type(&key),
+            _ => Err(rustls::Error::General("keys are PKCS #8".into())),
+        }
+    }
+}
+
 /// An Ed25519 key that lasts one handshake.
 #[derive(Debug)]
-struct FreshKey {
-    provider: Arc<CryptoProvider>,
-}
+struct FreshKey;
 
 /// An Ed25519 private key in PKCS #8 version 1 (RFC 8410, section 7), before its 32 bytes.
 const PKCS8_ED25519: [u8; 16] =
@@ -69,7 +108,7 @@ impl ResolvesServerCert for FreshKey {
         let seed = Secret32::random(&mut OsEntropy).ok()?;
         let pkcs8 = Zeroizing::new([&PKCS8_ED25519[..], seed.as_bytes()].concat());
         let private = PrivatePkcs8KeyDer::from(pkcs8.as_slice());
-        let key = self.provider.key_provider.load_private_key(private.clone_key().into()).ok()?;
+        let key = any_eddsa_type(&private).ok()?;
         let public = key.public_key()?.to_vec();
         Some(Arc::new(CertifiedKey::new(vec![CertificateDer::from(public)], key)))
     }
@@ -81,7 +120,7 @@ impl ResolvesServerCert for FreshKey {
 
 /// Takes every raw public key that signs the handshake. Who is there is found out later.
 #[derive(Debug)]
-struct Anyone(WebPkiSupportedAlgorithms);
+struct Anyone;
 
 impl ServerCertVerifier for Anyone {
     fn verify_server_cert(
@@ -111,7 +150,7 @@ impl ServerCertVerifier for Anyone {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let key = SubjectPublicKeyInfoDer::from(key.as_ref());
-        rustls::crypto::verify_tls13_signature_with_raw_key(message, &key, signature, &self.0)
+        rustls::crypto::verify_tls13_signature_with_raw_key(message, &key, signature, &SIGNATURES)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
