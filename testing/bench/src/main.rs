@@ -20,6 +20,7 @@ const ROWS: &[Row] = &[
     ("durable", rows::node::durable),
     ("opening", rows::node::opening),
     ("wake-ups", rows::node::wake_ups),
+    ("library-size", rows::library::size),
 ];
 
 fn main() {

@@ -1,5 +1,6 @@
 //! The rows of the table.
 
+pub(crate) mod library;
 pub(crate) mod link;
 pub(crate) mod node;
 

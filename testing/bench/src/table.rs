@@ -1,6 +1,6 @@
 //! Collects figures and prints them as a table.
 
-/// Which way is better, and by how much ours may be worse than theirs.
+/// Which way is better, and by how much ours may be worse than theirs; what stands alone is held against the bound itself.
 #[derive(Clone, Copy)]
 pub(crate) enum Budget {
     /// Ours at most so many times theirs.
@@ -36,7 +36,12 @@ impl Table {
     }
 
     pub(crate) fn note(&mut self, what: &str, unit: &'static str, ours: Vec<f64>) {
-        self.0.push(Line { what: what.into(), unit, ours, theirs: None, budget: Budget::None });
+        self.alone(what, unit, Budget::None, ours);
+    }
+
+    /// A figure with nothing beside it.
+    pub(crate) fn alone(&mut self, what: &str, unit: &'static str, budget: Budget, ours: Vec<f64>) {
+        self.0.push(Line { what: what.into(), unit, ours, theirs: None, budget });
     }
 
     pub(crate) fn print(&self) {
@@ -55,10 +60,11 @@ impl Table {
                     ),
                 ),
             };
-            let budget = match (line.budget, ratio.clone().map(median)) {
-                (Budget::AtMost(most), Some(r)) => verdict("<=", most, r <= most),
-                (Budget::AtLeast(least), Some(r)) => verdict(">=", least, r >= least),
-                _ => String::new(),
+            let held = median(ratio.as_ref().unwrap_or(&line.ours).clone());
+            let budget = match line.budget {
+                Budget::AtMost(most) => verdict("<=", most, held <= most),
+                Budget::AtLeast(least) => verdict(">=", least, held >= least),
+                Budget::None => String::new(),
             };
             let (spread, ratio) =
                 (summary(&line.ours, line.unit), ratio.map_or(String::new(), |r| summary(&r, "")));
