@@ -233,7 +233,9 @@ impl Disk {
                 Outcome::Done
             }
             Change::Copy { frames, until } => {
-                let (refused, salt) = (self.refuses_copies, self.salt);
+                let outbox = |frame: &Frame| matches!(frame, Frame::Message { .. } | Frame::Void(_));
+                let held = !self.standing.role.sends() && frames.iter().any(outbox);
+                let (refused, salt) = (self.refuses_copies || held, self.salt);
                 let friend = self.friends.entry(peer).or_default();
                 let outcome = friend.copy(frames, *until, refused, salt, effects);
                 if outcome == Outcome::NotCopied {

@@ -206,7 +206,7 @@ impl Conversation {
             Input::StaleCopy => self.stale_copy(),
             Input::CopiesLost => self.copies_lost(out),
             Input::AskedAgain => self.asked_again(out),
-            Input::Held(held) => self.out.set_held(held),
+            Input::Held(held) => self.set_held(held),
             Input::ClockTrusted(trusted) => self.out.clock_trusted = trusted,
             Input::Tick => {}
         }

@@ -22,7 +22,7 @@ use subrosa_proto::{Error, Result};
 use subrosa_store::conversation::Sealer;
 use subrosa_store::friend::{self, FriendState};
 use subrosa_store::publication::{self, Belongs, Publication, PublicationId, State};
-use subrosa_store::{Tx, conversation, keys};
+use subrosa_store::{Tx, conversation, keys, standing};
 
 /// Own envelopes are dated back by up to so many seconds (PROTOCOL 9).
 const BACKDATED: u64 = 10;
@@ -138,6 +138,11 @@ impl Sealer for Sealing<'_> {
     fn seal(&mut self, tx: &Tx<'_>, row: i64, frames: &[Frame], until: Timestamp) -> Result<bool> {
         let desk = self.desk;
         let (Some(pair), Some(own)) = (self.secret(tx)?, desk.own.devices.first()) else { return Ok(false) };
+        // The batch may have been made before the host decided for another copy of the store, and comes after it.
+        let outbox = |frame: &Frame| matches!(frame, Frame::Message { .. } | Frame::Void(_));
+        if frames.iter().any(outbox) && !standing::load(tx)?.role.sends() {
+            return Ok(false);
+        }
         let encoded: Vec<Bytes> = frames.iter().map(|frame| Bytes::from(frame.encode())).collect();
         let copy = Copy { frames: encoded, news: KeyNews::default() };
         // Everything that could refuse it comes before a key is used up.

@@ -289,10 +289,6 @@ impl Outbox {
         self.empty_window();
     }
 
-    pub(super) fn set_held(&mut self, held: bool) {
-        self.held = held;
-    }
-
     pub(super) fn is_held(&self) -> bool {
         self.held
     }

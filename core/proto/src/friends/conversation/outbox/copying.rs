@@ -347,7 +347,10 @@ impl Conversation {
                 (Outcome::NotCopied, Some(id)) => {
                     flight.copied = Some(Timestamp::ZERO);
                     flight.message = None;
-                    self.wait(key.0, id, Waits::TooDear, out);
+                    // A store that waits for its host has refused, and is asked again when it goes on.
+                    if !self.out.is_held() {
+                        self.wait(key.0, id, Waits::TooDear, out);
+                    }
                 }
                 (_, None) => {
                     flight.copied = None;
@@ -404,6 +407,15 @@ impl Conversation {
             }
         }
         self.inn.by_copy.may_go(self.now, &self.config);
+    }
+
+    /// Whether the store waits for its host, and sends nothing until then.
+    pub(in super::super) fn set_held(&mut self, held: bool) {
+        let goes_on = self.out.held && !held;
+        self.out.held = held;
+        if goes_on && self.out.mode != Mode::Still {
+            self.out.read_copies_again();
+        }
     }
 
     /// What was sealed cannot be opened any more.
