@@ -7,6 +7,10 @@ use quinn::VarInt;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a friend has to hear why it is left.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// A link, to send on and to close. Cheap to clone. Dropping every handle does not end the link.
 #[derive(Clone)]
@@ -56,6 +60,19 @@ impl LinkHandle {
     pub fn close(&self, code: u64) {
         self.outlet.queue.end();
         self.connection.close(VarInt::from_u64(code).unwrap_or(VarInt::MAX), b"");
+    }
+
+    /// Ends the link once the friend has ended it, or a second from now: what our Hello says arrives, which
+    /// [`LinkHandle::close`] can drop with everything else that is on its way. To be called within a Tokio runtime; it is
+    /// as [`LinkHandle::close`] elsewhere.
+    pub fn leave(&self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return self.close(0) };
+        let handle = self.clone();
+        runtime.spawn(async move {
+            if tokio::time::timeout(LEAVING, handle.connection.closed()).await.is_err() {
+                handle.close(0);
+            }
+        });
     }
 }
 

@@ -85,6 +85,41 @@ async fn both_hear_of_the_end_once_and_nothing_can_be_sent_after_it() {
     b.assert_quiet();
 }
 
+/// With one thread, and within it, what follows the handshake comes before QUIC sends the last of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn who_is_left_hears_our_hello_and_who_is_closed_on_may_not() {
+    let told = async {
+        let (mut a, mut b) = friends(V4);
+        let mut lost = 0;
+        for _ in 0..20 {
+            a.dial(&b, &secret(5));
+            b.up().await.link.close(0);
+            assert_eq!(b.down().await, DownReason::Closed);
+            match a.next().await {
+                LinkEvent::DialFailed { .. } => lost += 1,
+                LinkEvent::Up(_) => drop(a.down().await),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(lost > 0, "the fault never happened");
+        for _ in 0..20 {
+            a.dial(&b, &secret(5));
+            b.up().await.link.leave();
+            let up = a.up().await;
+            assert_eq!(up.hello, hello(2));
+            up.link.close(3);
+            assert_eq!(b.down().await, DownReason::ClosedByFriend(3));
+            assert_eq!(a.down().await, DownReason::Closed);
+        }
+        // Who does not go by itself is closed on.
+        a.dial(&b, &secret(5));
+        b.up().await.link.leave();
+        a.up().await;
+        assert_eq!(a.down().await, DownReason::ClosedByFriend(0));
+    };
+    tokio::spawn(told).await.unwrap();
+}
+
 #[tokio::test]
 async fn dropping_an_endpoint_tells_its_friends() {
     let (mut a, mut b) = friends(V4);

@@ -181,7 +181,7 @@ impl Engine {
     /// Another copy of our store is in use, and this one is held: the friend keeps its link with that one.
     fn leave_to_copy(&mut self, row: i64, up: Up) {
         log::info!("friend {row} is left to another copy of our store");
-        up.link.close(0);
+        part(&up);
         self.close_link(row);
         if up.role == Role::Dialled {
             self.dial_failed(row);
@@ -193,7 +193,7 @@ impl Engine {
     /// for the friend waits for the other.
     fn older_copy(&mut self, row: i64, up: Up) {
         log::info!("friend {row} comes with a store that another copy of it replaced");
-        up.link.close(0);
+        part(&up);
         if up.role == Role::Dialled {
             self.dial_failed(row);
         }
@@ -524,4 +524,12 @@ fn reached(addresses: &mut Vec<Address>, at: SocketAddr, now: Timestamp) {
     addresses.retain(|a| a.at != at);
     addresses.insert(0, Address { at, reached: Some(now) });
     addresses.truncate(MAX_ADDRESSES);
+}
+
+/// Ends a link that is not taken, for a reason that our Hello gives. Who dialled has that Hello only when it arrives.
+fn part(up: &Up) {
+    match up.role {
+        Role::Accepted => up.link.leave(),
+        Role::Dialled => up.link.close(0),
+    }
 }
