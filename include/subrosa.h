@@ -55,7 +55,7 @@
  *         return 0;
  *     }
  *
- * Build it with the shared library:    cc -I include me.c -L LIB -lsubrosa_ffi -o me
+ * Build it with the shared library:    cc -I include me.c -L LIB -lsubrosa_ffi -Wl,-rpath,LIB -o me
  * or with the static one, on Linux:    cc -I include me.c LIB/libsubrosa_ffi.a -lpthread -ldl -lm -o me
  *
  *

@@ -221,6 +221,13 @@ impl Home {
     pub(crate) fn settings(&self) -> Result<Settings, Error> {
         let path = self.dir.join(SETTINGS);
         let text = read_limited(&path).map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound if self.dir.join(STORE).exists() => Error::new(
+                ErrorKind::NotFound,
+                format!(
+                    "{} has a store but no {SETTINGS}: `subrosa init` makes the settings anew and keeps the identity",
+                    self.dir.display()
+                ),
+            ),
             io::ErrorKind::NotFound => Error::new(
                 ErrorKind::NotFound,
                 format!("there is no identity in {}: make one with `subrosa init`", self.dir.display()),
@@ -263,6 +270,17 @@ impl Home {
         let path = self.dir.join(KEY);
         if path.exists() {
             return self.read_key_file();
+        }
+        // A new key would not open it, and would stand where the right one has to go.
+        if self.dir.join(STORE).exists() {
+            return Err(Error::new(
+                ErrorKind::WrongKey,
+                format!(
+                    "{} has a store but no {KEY}: put the key back that was made with it, or name its passphrase with \
+                     --passphrase-file FILE",
+                    self.dir.display()
+                ),
+            ));
         }
         new_key_file(&path)
     }

@@ -14,6 +14,23 @@ fn without_an_identity_everything_says_so() {
 }
 
 #[test]
+fn a_store_whose_key_or_settings_are_gone_is_not_made_anew() {
+    let ada = Person::new();
+    let (settings, key) = (ada.path().join("config.json"), ada.path().join("store.key"));
+    let kept = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&settings).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    assert!(text(&ada.fails(&["id"]), "text").contains("keeps the identity"));
+    let error = ada.fails(&["init"]);
+    assert_eq!(error["name"], "wrong_key", "{error}");
+    assert!(text(&error, "text").contains("store.key"), "{error}");
+    assert!(!key.exists() && !settings.exists(), "nothing was made");
+    std::fs::write(&key, kept).unwrap();
+    ada.good(&["init"]);
+    assert_eq!(text(&ada.good(&["id"]).value(), "person"), ada.id);
+}
+
+#[test]
 fn a_damaged_invite_is_said_to_be_damaged() {
     let (ada, ben) = (Person::new(), Person::new());
     let words = text(&ada.good(&["invite"]).value(), "text");

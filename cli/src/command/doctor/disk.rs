@@ -6,7 +6,7 @@ use crate::home::{Home, KeyKind};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
-use subrosa::Error;
+use subrosa::{Error, ErrorKind};
 
 /// Less free space than this will soon be none.
 const LITTLE: u64 = 200 << 20;
@@ -19,7 +19,11 @@ pub(super) fn settings(home: &Home, report: &mut Report) -> Result<bool, Error> 
         Ok(settings) => settings,
         Err(error) => {
             let text = error.text().to_owned();
-            let advice = Failure::Error(error).advice().unwrap_or("mend config.json, or put a copy back");
+            let otherwise = match error.kind() {
+                ErrorKind::NotFound => "run `subrosa init`",
+                _ => "mend config.json, or remove it and run `subrosa init`, which keeps the identity",
+            };
+            let advice = Failure::Error(error).advice().unwrap_or(otherwise);
             report.problem("settings", &text, advice)?;
             return Ok(false);
         }
