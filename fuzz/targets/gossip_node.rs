@@ -73,6 +73,7 @@ fuzz_target!(|input: (bool, u8, Vec<Step>)| {
     let mut delivered = BTreeSet::new();
     // What each connection asked for last; a change forgives what was on its way.
     let mut demands: BTreeMap<u64, Demand> = BTreeMap::new();
+    let mut greeted = BTreeSet::new();
     let mut connection = 0u64;
     let mut peers = [u64::MAX; 4];
     let mut last: BTreeMap<u64, (u8, Vec<u8>)> = BTreeMap::new();
@@ -100,7 +101,10 @@ fuzz_target!(|input: (bool, u8, Vec<Step>)| {
                     &mut node,
                     Input::Packet { peer: PeerId(peer), code: packet::STATUS, payload: &payload },
                 );
-                demands.entry(peer).or_insert(status.demand);
+                // A second status says nothing any more.
+                if greeted.insert(peer) {
+                    demands.insert(peer, status.demand);
+                }
             }
             Step::Raw(n, code, bytes) => {
                 let peer = peers[usize::from(n % 4)];
@@ -108,6 +112,7 @@ fuzz_target!(|input: (bool, u8, Vec<Step>)| {
                 let code = codes[usize::from(*code % 8)];
                 feed(&mut node, Input::Packet { peer: PeerId(peer), code, payload: bytes });
                 demands.remove(&peer);
+                greeted.insert(peer);
             }
             Step::Give(n, list) => {
                 let made: Vec<Envelope> = list
@@ -127,6 +132,7 @@ fuzz_target!(|input: (bool, u8, Vec<Step>)| {
                     Input::Packet { peer: PeerId(peer), code: packet::INTEREST, payload: &payload },
                 );
                 demands.remove(&peer);
+                greeted.insert(peer);
             }
             Step::Busy(n) => {
                 let peer = peers[usize::from(n % 4)];
@@ -144,6 +150,8 @@ fuzz_target!(|input: (bool, u8, Vec<Step>)| {
                 let interest =
                     list.as_deref().map_or(Interest::Everything, |list| Interest::Topics(topics(list)));
                 feed(&mut node, Input::SetInterest(interest));
+                // What is wanted anew is given out of the pool again.
+                delivered.clear();
             }
             Step::MinPow(n) => {
                 let odd = [f64::NAN, f64::INFINITY, -1.0, f64::from(*n) / 1_000.0];
