@@ -15,7 +15,7 @@ mod ids;
 mod seen;
 mod sieve;
 
-pub(crate) use address::{canonical, neighbourhood};
+pub(crate) use address::{bound, canonical, neighbourhood};
 pub use ids::{OWN_ID, OwnIds};
 pub(crate) use sieve::{Sieve, Sieved};
 

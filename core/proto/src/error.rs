@@ -130,9 +130,10 @@ impl Error {
     }
 }
 
+/// The text alone: it is for people. Programs have [`Error::kind`].
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.text, self.kind.name())
+        f.write_str(&self.text)
     }
 }
 
@@ -148,6 +149,13 @@ mod tests {
         let mut expected: Vec<i32> = (1..=25).collect();
         expected.push(99);
         assert_eq!(numbers, expected);
+    }
+
+    #[test]
+    fn people_read_no_code() {
+        let error = Error::invalid("a name has at most 64 bytes");
+        assert_eq!(error.to_string(), "a name has at most 64 bytes");
+        assert_eq!(error.kind().name(), "invalid_argument");
     }
 
     #[test]

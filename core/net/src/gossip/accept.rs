@@ -8,7 +8,7 @@ use super::packets::{self, BROKEN, Proven, turn_away};
 use super::places::Place;
 use super::registry::{Claim, Switch, code};
 use crate::caught::caught;
-use crate::path::canonical;
+use crate::path::{bound, canonical};
 use quinn::{Connection, Incoming, RecvStream, SendStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
         }
     }
     if shared.up.swap(false, Ordering::Relaxed) {
-        log::warn!("the node port {:?} has failed", shared.quinn.local_addr().ok());
+        log::warn!("the node port {} has failed", bound(shared.quinn.local_addr()));
     }
 }
 

@@ -8,6 +8,7 @@ use super::keyring::DoorId;
 use super::knocking::{self, Ended, Stream};
 use super::limits::Place;
 use crate::caught::caught;
+use crate::path::bound;
 use quinn::{Connection, Incoming, VarInt};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,7 +33,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
         }
     }
     if shared.up.swap(false, Ordering::Relaxed) {
-        log::warn!("the socket of {:?} has failed", shared.quinn.local_addr().ok());
+        log::warn!("the socket of {} has failed", bound(shared.quinn.local_addr()));
     }
 }
 

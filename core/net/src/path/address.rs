@@ -1,6 +1,7 @@
 //! Addresses in one way of writing, and how many of them count as one. Names of nodes are in
 //! [`crate::gossip`], not here.
 
+use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 /// One way of writing an address: IPv4 inside IPv6 is IPv4; the flow label, which packets may differ in, is left
@@ -15,6 +16,11 @@ pub(crate) fn canonical(addr: SocketAddr) -> SocketAddr {
     }
 }
 
+/// Where a socket of ours is bound, for a log line.
+pub(crate) fn bound(addr: io::Result<SocketAddr>) -> String {
+    addr.map_or_else(|error| format!("an address that is not known ({error})"), |addr| addr.to_string())
+}
+
 /// What counts as one address: of IPv6 the /64, since whoever has one address there has them all.
 pub(crate) fn neighbourhood(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
@@ -26,6 +32,12 @@ pub(crate) fn neighbourhood(ip: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_line_names_the_address_alone() {
+        assert_eq!(bound(Ok("0.0.0.0:80".parse().unwrap())), "0.0.0.0:80");
+        assert!(bound(Err(io::Error::other("gone"))).contains("gone"));
+    }
 
     #[test]
     fn a_whole_64_counts_as_one_address() {

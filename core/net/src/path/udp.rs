@@ -1,7 +1,7 @@
 //! The direct path: one UDP socket of one address family. It tells a datagram that was lost from a socket that is
 //! lost, which quinn's own does not.
 
-use super::Path;
+use super::{Path, bound};
 use quinn::udp::{RecvMeta, Transmit, UdpSocketState};
 use quinn::{AsyncUdpSocket, UdpPoller};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -47,7 +47,7 @@ struct UdpPath {
 impl UdpPath {
     fn lose(&self, error: &io::Error) {
         if !self.lost.swap(true, Ordering::AcqRel) {
-            log::warn!("the socket of {:?} is lost: {error}", self.io.local_addr().ok());
+            log::warn!("the socket of {} is lost: {error}", bound(self.io.local_addr()));
         }
         if let Some(waker) = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take() {
             waker.wake();

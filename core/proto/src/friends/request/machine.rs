@@ -138,7 +138,10 @@ impl Requests {
             return Err(Error::invalid("a request ends within 30 days"));
         }
         if self.outgoing.get(&person).is_some_and(|out| !out.accepted && now < out.expires) {
-            return Err(Error::new(ErrorKind::AlreadyExists, "a request to this person is out"));
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                "a request to this person is out already, and is repeated until they answer or it ends",
+            ));
         }
         if self.outgoing.len() >= MOST_OUTGOING && !self.outgoing.contains_key(&person) {
             self.forget_accepted(changes)?;
