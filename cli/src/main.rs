@@ -4,6 +4,7 @@
 
 mod args;
 mod command;
+mod count;
 mod duration;
 mod event;
 mod failure;

@@ -2,6 +2,7 @@
 
 mod dark;
 
+use crate::count::counted;
 use crate::duration;
 use crate::failure::{Exit, Outcome};
 use crate::output::Output;
@@ -132,12 +133,15 @@ impl Demo {
         stage.befriend(end)?;
         story.tell(format_args!("{ada} made an invite, {ben} redeemed it, {ada} accepted: they are friends"));
         story.tell(format_args!(
-            "{ada} sends {} messages of {} bytes on {LANES} lanes; {}",
-            self.messages(),
-            self.size,
+            "{ada} sends {} of {} in {LANES} lanes, each with an order of its own; {}",
+            counted(self.messages(), "message"),
+            counted(self.size, "byte"),
             match self.kills {
-                0 => format!("{ben} is left alone"),
-                n => format!("{ben} will be killed with SIGKILL {n} times, at last both at once"),
+                0 => "nobody is killed".to_owned(),
+                n => format!(
+                    "meanwhile {ben} is killed (SIGKILL) {}, and then both at once",
+                    counted(n, "time")
+                ),
             }
         ));
         let started = Instant::now();
@@ -204,16 +208,19 @@ impl Demo {
         let arrived = self.arrived(stage);
         if kill.both {
             story.tell(format_args!(
-                "both are killed: {ada} (pid {}) with {} messages to send, {ben} (pid {}) with {under_way} under way",
+                "kill {} of {}: {ada} (pid {}) and {ben} (pid {}) at once, with {arrived} arrived, {under_way} sent and \
+                 not arrived, {} not sent yet",
+                number + 1,
+                self.kills + 1,
                 pids.0,
+                pids.1,
                 self.messages() - stage.figures_of(SENDER).sent,
-                pids.1
             ));
         } else {
             story.tell(format_args!(
-                "kill {} of {}: {ben} (pid {}) dies after {arrived} messages, with {under_way} under way",
+                "kill {} of {}: {ben} (pid {}), with {arrived} arrived, {under_way} sent and not arrived",
                 number + 1,
-                self.kills,
+                self.kills + 1,
                 pids.1
             ));
         }
@@ -297,8 +304,16 @@ impl Demo {
         let both_kills = killed - receiver_kills;
         if !output.is_json() {
             story.plain("");
-            let kills = format!("{receiver_kills} of the receiver, {both_kills} of both");
-            let in_flight = under_way.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+            let [ada, ben] = NAMES;
+            let kills = format!(
+                "{killed}: {ben} alone {}, {ada} and {ben} at once {}",
+                counted(receiver_kills, "time"),
+                counted(both_kills, "time")
+            );
+            let in_flight = match under_way.as_slice() {
+                [] => "nobody was killed".to_owned(),
+                counts => counts.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),
+            };
             for (name, value) in [
                 ("sent", figures.sent.to_string()),
                 ("delivered", figures.delivered.to_string()),
@@ -307,15 +322,15 @@ impl Demo {
                 ("reordered", figures.reordered.to_string()),
                 ("damaged", figures.damaged.to_string()),
                 ("kills", kills),
-                ("under way then", in_flight),
-                ("repeated", format!("{} (before their ack; recognised by their id)", figures.repeated)),
+                ("at each kill, sent and not arrived", in_flight),
+                ("shown again", shown_again(figures.repeated)),
                 (
                     "seconds",
                     format!("{seconds:.1} ({:.0} messages/s)", per_second(figures.delivered, *seconds)),
                 ),
                 ("seed", seed.to_string()),
             ] {
-                story.plain(format_args!("  {name:<14}  {value}"));
+                story.plain(format_args!("  {name:<34}  {value}"));
             }
             story.plain("");
         }
@@ -350,6 +365,16 @@ impl Demo {
             verdict,
         )?;
         Ok(if good { Exit::Done } else { Exit::Broken })
+    }
+}
+
+/// What at-least-once towards the host means, in a figure.
+fn shown_again(repeated: u64) -> String {
+    match repeated {
+        0 => "0 after a kill".to_owned(),
+        n => format!(
+            "{n} after a kill, since it came before their ack; under the same id, so not counted as duplicated"
+        ),
     }
 }
 

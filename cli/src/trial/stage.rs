@@ -467,7 +467,8 @@ impl Stage {
             {
                 let name = self.name(*side);
                 self.problem(format!(
-                    "in the store of {name} {queued} messages wait to be delivered and {unacked} to be seen, though all has come to rest"
+                    "in the store of {name} messages are left, though all has come to rest: {queued} to be \
+                     delivered, {unacked} to be seen"
                 ));
             }
         }

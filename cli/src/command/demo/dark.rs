@@ -1,6 +1,7 @@
 //! `demo --dark`: two friends who are never there at the same time.
 
-use super::{Demo, LANES};
+use super::{Demo, LANES, shown_again};
+use crate::count::counted;
 use crate::failure::{Exit, Outcome};
 use crate::output::Output;
 use crate::trial::chance::{self, Chance};
@@ -85,7 +86,7 @@ impl Dark {
             (figures.delivered.saturating_sub(stage.by_envelope()), "a message came by another way"),
         ] {
             if number > 0 {
-                problems.push(format!("{text} ({number} times)"));
+                problems.push(format!("{text} ({})", counted(number, "time")));
                 count += 1;
             }
         }
@@ -281,15 +282,15 @@ impl Dark {
         let after = (stage.figures_of(side), stage.figures_of(other(side)));
         tally.in_vain = if after == before { tally.in_vain + 1 } else { 0 };
         let how = match (short, killed) {
-            (true, _) => "is killed in the middle of it",
+            (true, _) => "is killed in the middle of that",
             (false, true) => "is killed",
             (false, false) => "leaves",
         };
         let away = dying.map(|server| format!("; the {} was killed meanwhile", servers[server.min(1)].role));
         story.tell(format_args!(
-            "{name} is there alone (pid {pid}, life {there}): said {}, got {}, and {how}{}",
-            after.0.sent - before.0.sent,
-            after.1.delivered - before.1.delivered,
+            "{name} is alone (pid {pid}, start {there}): {}, {}, {how}{}",
+            amount("sends", after.0.sent - before.0.sent),
+            amount("receives", after.1.delivered - before.1.delivered),
             away.unwrap_or_default()
         ));
         Ok(())
@@ -322,23 +323,46 @@ impl Dark {
             ("lost", figures.lost.to_string()),
             ("reordered", figures.reordered.to_string()),
             ("damaged", figures.damaged.to_string()),
-            ("by envelope", format!("{by_envelope} (repetitions before their ack included)")),
-            ("together", format!("{overlaps} times, and {links} links came up")),
-            ("lives", format!("{} of {}, {} of {}", lives[0], NAMES[0], lives[1], NAMES[1])),
+            ("came by envelope", format!("{by_envelope}, those shown again included")),
+            ("up at the same time", counted(overlaps, "time")),
+            ("direct links", links.to_string()),
+            (
+                "starts",
+                format!(
+                    "{} {}, {} {}",
+                    NAMES[0],
+                    counted(lives[0], "time"),
+                    NAMES[1],
+                    counted(lives[1], "time")
+                ),
+            ),
             (
                 "kills",
                 format!(
-                    "{} ({} in the middle of a turn), {} of the node, {} of the archive",
-                    tally.killed, tally.cut_short, tally.servers[NODE], tally.servers[ARCHIVE]
+                    "{} and {} {} ({} in the middle of sending and receiving), the node {}, the archive {}",
+                    NAMES[0],
+                    NAMES[1],
+                    counted(tally.killed, "time"),
+                    tally.cut_short,
+                    tally.servers[NODE],
+                    tally.servers[ARCHIVE]
                 ),
             ),
-            ("repeated", format!("{} (before their ack; recognised by their id)", figures.repeated)),
+            ("shown again", shown_again(figures.repeated)),
             ("seconds", format!("{seconds:.1}")),
             ("seed", self.seed.to_string()),
         ] {
-            story.plain(format_args!("  {name:<14}  {value}"));
+            story.plain(format_args!("  {name:<20}  {value}"));
         }
         story.plain("");
+    }
+}
+
+/// What a side did with messages in a turn.
+fn amount(what: &str, messages: u64) -> String {
+    match messages {
+        0 => format!("{what} no message"),
+        n => format!("{what} {}", counted(n, "message")),
     }
 }
 
