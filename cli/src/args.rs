@@ -2,16 +2,19 @@
 
 use crate::command::Command;
 use crate::neighbour;
-use clap::{ArgAction, Parser};
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 use std::path::PathBuf;
 use subrosa::ArchiveAddress;
 
 const AFTER: &str = "\
-First steps, in two terminals:
+First steps, in two terminals, of which the second uses what the first one shows:
   subrosa --data ada init                   subrosa --data ben init
   subrosa --data ada invite --auto-accept   subrosa --data ben redeem 'subrosa:...'
-  subrosa --data ada run                    subrosa --data ben run --interactive
-                                            send subrosa1... Hello
+  subrosa --data ada run --interactive      subrosa --data ben rename subrosa1... ada
+                                            subrosa --data ben run --interactive
+                                            send ada Hello
+  send subrosa1... Hello yourself           quit
+  quit
 
 Friends who are never online together need a node and an archive between them:
   subrosa --data well archive --listen 0.0.0.0:30400     on a machine that is always on
@@ -42,7 +45,7 @@ may be added, and are never renamed.";
 
 /// Private messaging between friends: direct links, a sealed store, every message once.
 #[derive(Debug, Parser)]
-#[command(name = "subrosa", version, after_help = AFTER, max_term_width = 110)]
+#[command(name = "subrosa", version, after_help = AFTER, max_term_width = 110, next_help_heading = "Global options")]
 pub(crate) struct Args {
     /// The data directory [default: $SUBROSA_DATA, or $XDG_DATA_HOME/subrosa, or ~/.local/share/subrosa]
     #[arg(long, global = true, value_name = "DIR")]
@@ -81,4 +84,55 @@ pub(crate) struct Args {
     /// What to do
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Args {
+    /// Reads the command line. Help, and what is wrong with it, end the process.
+    pub(crate) fn read() -> Args {
+        let mut matches = command().get_matches();
+        Args::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// The command line as it is read. The global options are explained once: the help of each command only names them.
+fn command() -> clap::Command {
+    let command = Args::command();
+    let globals: Vec<clap::Arg> =
+        command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
+    let names: Vec<String> =
+        globals.iter().filter_map(|arg| Some(format!("--{}", arg.get_long()?))).collect();
+    let note = format!("Global options, which `subrosa --help` explains:\n  {}", names.join(", "));
+    command.mut_subcommands(|sub| name_only(sub, &globals, &note))
+}
+
+/// A command, and those below it, with the global options hidden, and `note` at the end of its help.
+fn name_only(command: clap::Command, globals: &[clap::Arg], note: &str) -> clap::Command {
+    let command = globals.iter().fold(command, |command, arg| command.arg(arg.clone().hide(true)));
+    let note_here = match command.get_after_help() {
+        Some(after) => format!("{after}\n\n{note}"),
+        None => note.to_owned(),
+    };
+    command.after_help(note_here).mut_subcommands(|sub| name_only(sub, globals, note))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_makes_sense() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_count_at_every_depth() {
+        for line in [
+            &["subrosa", "--data", "x", "--json", "store", "decide", "go-on"][..],
+            &["subrosa", "store", "--data", "x", "--json", "decide", "go-on"],
+            &["subrosa", "store", "decide", "go-on", "--data", "x", "--json"],
+        ] {
+            let args = Args::from_arg_matches(&command().get_matches_from(line)).unwrap();
+            assert!(args.json && args.data.is_some_and(|data| data.as_os_str() == "x"), "{line:?}");
+        }
+    }
 }

@@ -42,6 +42,7 @@ use crate::args::Args;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::home::{Home, Neighbours, Network};
 use crate::output::Output;
+use crate::person::Names;
 use crate::trial::peer;
 use clap::Subcommand;
 use std::time::{Duration, Instant};
@@ -103,6 +104,8 @@ pub(crate) enum Command {
 /// What a command works with once the store is open.
 pub(crate) struct Context<'a> {
     pub node: &'a Node,
+    /// What people are called.
+    pub names: &'a Names,
     pub home: &'a Home,
     pub output: &'a Output,
     /// Typed into `run`, which takes all events and shows them.
@@ -135,7 +138,13 @@ pub(crate) fn run(args: Args, output: &Output) -> Outcome {
         command => {
             let home = home()?;
             let node = home.open(command.network())?;
-            let outcome = command.on_node(&Context { node: &node, home: &home, output, live: false });
+            let outcome = command.on_node(&Context {
+                node: &node,
+                names: &Names::new(&node),
+                home: &home,
+                output,
+                live: false,
+            });
             let closed = subrosa::wait(node.close());
             let exit = outcome?;
             closed?;
@@ -209,7 +218,9 @@ impl Command {
             | Command::Run(_)
             | Command::Demo(_)
             | Command::Crash(_)
-            | Command::TrialPeer(_) => Err(Failure::Usage("this command cannot be typed into `run`".into())),
+            | Command::TrialPeer(_) => Err(Failure::Usage(
+                "this command cannot be typed into `run`: `help` lists those that can".into(),
+            )),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Events as they are shown.
 
 use crate::output::{Output, body_text, one_line, put_body, time_text};
-use crate::person::short;
+use crate::person::{Names, short};
 use serde_json::{Value, json};
 use subrosa::{
     DeliveryState, Error, Event, EventKind, FriendChange, FullWhat, OwnStore, Received, RequestOrigin, Way,
@@ -12,8 +12,12 @@ mod whisper;
 pub(crate) use whisper::topic_text;
 
 /// Shows an event.
-pub(crate) fn show(event: &Event, output: &Output) -> Result<(), Error> {
-    output.show(&value(event), text(&event.kind))
+pub(crate) fn show(event: &Event, names: &Names, output: &Output) -> Result<(), Error> {
+    output.show(&value(event), text(&event.kind, names))?;
+    if let EventKind::Friend { .. } = event.kind {
+        names.forget();
+    }
+    Ok(())
 }
 
 /// An event as JSON. `id` is there for durable events only.
@@ -93,72 +97,78 @@ fn message_value(message: &Received) -> Value {
 }
 
 /// An event in words.
-pub(crate) fn text(kind: &EventKind) -> String {
+pub(crate) fn text(kind: &EventKind, names: &Names) -> String {
     match kind {
         EventKind::Message(m) => {
             let body = body_text(&m.body, m.content_type.as_deref());
-            format!("{}  {}: {body}", time_text(m.sent), short(&m.person))
+            format!("{}  {}: {body}", time_text(m.sent), names.of(&m.person))
         }
         EventKind::Delivery { message, person, state } => {
             let how = match state {
                 DeliveryState::Refused(why) => format!("refused ({})", why.text()),
                 other => state_name(*other).to_owned(),
             };
-            format!("message {message} to {}: {how}", short(person))
+            format!("message {message} to {}: {how}", names.of(person))
         }
         EventKind::Request { person, greeting, .. } => {
             let greeting =
                 if greeting.is_empty() { String::new() } else { format!(": {}", one_line(greeting)) };
             format!(
                 "{} asks to be your friend{greeting}\n  `subrosa accept {}` or decline",
-                person.text(),
+                names.with_identity(person),
                 short(person)
             )
         }
         EventKind::Friend { person, change } => match change {
-            FriendChange::Added => format!("{} is your friend now", person.text()),
-            FriendChange::Removed => format!("{} is no longer your friend", short(person)),
-            FriendChange::Declined => format!("{} declined", short(person)),
-            FriendChange::Renewed => format!("the friendship with {} was renewed", short(person)),
+            FriendChange::Added => format!("{} is your friend now", names.with_identity(person)),
+            FriendChange::Removed => format!("{} is no longer your friend", names.of(person)),
+            FriendChange::Declined => format!("{} declined", names.of(person)),
+            FriendChange::Renewed => format!("the friendship with {} was renewed", names.with_short(person)),
             FriendChange::RolledBack => format!(
                 "the store of {} is an older copy of itself: some of what you were told is delivered may be lost there",
-                short(person)
+                names.with_short(person)
             ),
             FriendChange::Cloned => format!(
                 "two copies of the store of {} are in use: an older one came, and was sent away",
-                short(person)
+                names.with_short(person)
             ),
-            FriendChange::NoAnswer => format!("{} never answered your request", short(person)),
-            FriendChange::NewDevice => format!("{} uses another device now", short(person)),
-            _ => format!("{}: a change of a later version", short(person)),
+            FriendChange::NoAnswer => format!("{} never answered your request", names.of(person)),
+            FriendChange::NewDevice => format!("{} uses another device now", names.with_short(person)),
+            _ => format!("{}: a change of a later version", names.of(person)),
         },
         EventKind::LaneStopped { person, lane, message, why } => {
-            format!("{} refuses message {message} ({}): lane {lane} stands still", short(person), why.text())
+            format!(
+                "{} refuses message {message} ({}): lane {lane} stands still",
+                names.of(person),
+                why.text()
+            )
         }
         EventKind::InviteReused { label, .. } => format!(
             "somebody else tried to use the invite{} that was used already: its text has leaked",
             label_text(label)
         ),
         EventKind::InviteExpired { label, person, .. } => match person {
-            Some(person) => format!("{} never answered: the invite you redeemed has expired", short(person)),
+            Some(person) => {
+                format!("{} never answered: the invite you redeemed has expired", names.of(person))
+            }
             None => format!("the invite{} has expired unused", label_text(label)),
         },
         EventKind::OwnStore { person, seen: OwnStore::Cloned } => format!(
             "there are two copies of this store: {} met the other one after this one, which now sends nothing\n  \
              `subrosa store decide go-on` if this one is to go on, `subrosa store decide stand-down` if the other",
-            short(person)
+            names.of(person)
         ),
         EventKind::OwnStore { person, .. } => format!(
             "this store is an older copy of itself, or there are two of it: {} knows more of its past",
-            short(person)
+            names.of(person)
         ),
         EventKind::Transient { person, body } => {
-            format!("{} (not kept): {}", short(person), body_text(body, None))
+            format!("{} (not kept): {}", names.of(person), body_text(body, None))
         }
         EventKind::Link { person, remote: Some(remote) } => {
-            format!("linked with {} at {remote}", short(person))
+            format!("linked with {} at {remote}", names.of(person))
         }
-        EventKind::Link { person, remote: None } => format!("no link with {} any more", short(person)),
+        EventKind::Link { person, remote: None } => format!("no link with {} any more", names.of(person)),
         EventKind::Full { what, full, .. } => {
             let what = match what {
                 FullWhat::Inbox => "the inbox",
@@ -173,7 +183,7 @@ pub(crate) fn text(kind: &EventKind) -> String {
         }
         EventKind::Fault { text } => format!("fault: {}", one_line(text)),
         EventKind::Dropped { count } => format!("{count} short-lived events were lost"),
-        other => whisper::text(other).unwrap_or_else(|| "an event of a later version".to_owned()),
+        other => whisper::text(other, names).unwrap_or_else(|| "an event of a later version".to_owned()),
     }
 }
 

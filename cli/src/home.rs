@@ -4,6 +4,7 @@ mod rekey;
 
 pub(crate) use rekey::NewKey;
 
+use crate::count::counted;
 use crate::failure::file_error;
 use crate::port;
 use serde::{Deserialize, Serialize};
@@ -235,7 +236,13 @@ impl Home {
             _ => file_error("read", &path, &e),
         })?;
         let settings: Settings = serde_json::from_slice(&text)
-            .map_err(|e| Error::damaged(format!("{} is damaged: {e}", path.display())))?;
+            .map_err(|e| {
+                Error::damaged(format!(
+                    "{} is damaged: {e}. Mend that line; or remove the file and run `subrosa init`, which makes the \
+                     settings anew and keeps identity and messages",
+                    path.display()
+                ))
+            })?;
         if settings.version != 1 {
             return Err(Error::new(
                 ErrorKind::ForeignOrNewer,
@@ -260,7 +267,9 @@ impl Home {
             },
         };
         if words.is_empty() {
-            return Err(Error::invalid("the passphrase is empty"));
+            return Err(Error::invalid(
+                "SUBROSA_PASSPHRASE is empty: set it to the passphrase, or unset it for a store without one",
+            ));
         }
         Ok(Some(words))
     }
@@ -286,7 +295,18 @@ impl Home {
     }
 
     fn read_key_file(&self) -> Result<Secret32, Error> {
-        read_key(&self.dir.join(KEY))
+        let path = self.dir.join(KEY);
+        if path.exists() {
+            return read_key(&path);
+        }
+        Err(Error::new(
+            ErrorKind::NotFound,
+            format!(
+                "{} is gone, which opens the store: put the file back that was made with it; without it nobody can read \
+                 the store, and `subrosa store wipe` removes what is left",
+                path.display()
+            ),
+        ))
     }
 }
 
@@ -303,9 +323,9 @@ fn read_key(path: &Path) -> Result<Secret32, Error> {
     let bytes = Zeroizing::new(read_limited(path).map_err(|e| file_error("read", path, &e))?);
     Secret32::from_slice(&bytes).map_err(|_| {
         Error::damaged(format!(
-            "{} has {} bytes instead of 32: put the file back that was made with this store",
+            "{} has {} instead of 32: put the file back that was made with this store",
             path.display(),
-            bytes.len()
+            counted(bytes.len(), "byte")
         ))
     })
 }
@@ -317,7 +337,8 @@ pub(crate) fn read_passphrase(path: &Path) -> Result<Zeroizing<String>, Error> {
         .map_err(|_| Error::invalid(format!("{} is not UTF-8 text", path.display())))?;
     let words = Zeroizing::new(text.lines().next().unwrap_or_default().to_owned());
     if words.is_empty() {
-        return Err(Error::invalid("the passphrase is empty"));
+        let path = path.display();
+        return Err(Error::invalid(format!("the first line of {path} is empty: write the words there")));
     }
     Ok(words)
 }

@@ -17,11 +17,10 @@ mod port;
 mod screen;
 mod trial;
 
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let args = args::Args::parse();
+    let args = args::Args::read();
     log_to_stderr::start(args.verbose);
     let output = output::Output::new(args.json);
     match command::run(args, &output) {

@@ -10,6 +10,16 @@ pub(crate) fn peer(text: &str) -> Result<String, Error> {
     text.parse::<PeerAddress>().map(|address| address.to_string())
 }
 
+/// The address of an archive alone: its grant has an option of its own there.
+pub(crate) fn archive_alone(text: &str) -> Result<String, Error> {
+    if text.contains(',') {
+        return Err(Error::invalid(
+            "write the address alone, and a grant behind --grant: HOST:PORT --grant TOKEN",
+        ));
+    }
+    peer(text)
+}
+
 /// The address of an archive, and after a comma the grant of its operator.
 pub(crate) fn archive(text: &str) -> Result<ArchiveAddress, Error> {
     let (address, grant) = match text.split_once(',') {
@@ -95,6 +105,8 @@ mod tests {
         for wrong in ["", "a.example", "a.example:9,", ",x", &format!("a:9,{}", "x".repeat(65))] {
             assert!(archive(wrong).is_err(), "{wrong}");
         }
+        assert_eq!(archive_alone("a.example:9").unwrap(), "a.example:9");
+        assert!(archive_alone("a.example:9,token").unwrap_err().text().contains("--grant"));
         assert!(pow("0.25").is_ok() && pow("-1").is_err() && pow("nan").is_err());
     }
 }

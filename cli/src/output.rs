@@ -1,6 +1,7 @@
 //! Everything a command shows: lines for people, or one JSON object per line. What friends say is shown without the
 //! control characters that would let it play with the terminal.
 
+use crate::count::counted;
 use crate::failure::Failure;
 use serde_json::{Value, json};
 use std::fmt;
@@ -91,8 +92,8 @@ pub(crate) fn body_text(body: &[u8], content_type: Option<&str>) -> String {
     match std::str::from_utf8(body) {
         Ok(text) => one_line(text),
         Err(_) => match content_type {
-            Some(kind) => format!("({} bytes of {})", body.len(), one_line(kind)),
-            None => format!("({} bytes)", body.len()),
+            Some(kind) => format!("({} of {})", counted(body.len(), "byte"), one_line(kind)),
+            None => format!("({})", counted(body.len(), "byte")),
         },
     }
 }

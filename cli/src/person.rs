@@ -1,7 +1,10 @@
 //! Whom a command means: a whole identity, a name we gave, or enough of the identity's beginning to be one of those
-//! at hand.
+//! at hand. And the other way round: what a person is called when something is shown.
 
-use subrosa::{Error, ErrorKind, Node, PersonId};
+use crate::output::one_line;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use subrosa::{Error, ErrorKind, FriendInfo, Node, PersonId};
 
 /// Characters after `subrosa1` that must be given at least.
 const LEAST: usize = 4;
@@ -24,8 +27,8 @@ pub(crate) fn find(node: &Node, text: &str) -> Result<PersonId, Error> {
         let start = text.strip_prefix("subrosa1").unwrap_or(&text).trim_end_matches('.');
         if start.len() < LEAST {
             return Err(Error::invalid(format!(
-                "no friend has this name: write a name, the identity (subrosa1...), or at least {LEAST} characters of \
-                 it after subrosa1"
+                "nobody you know has this name: write a name that `subrosa friends` lists, the identity (subrosa1...), or \
+                 at least {LEAST} characters of it after subrosa1"
             )));
         }
         let fits =
@@ -38,26 +41,19 @@ pub(crate) fn find(node: &Node, text: &str) -> Result<PersonId, Error> {
         [person] => Ok(*person),
         [] => Err(Error::new(
             ErrorKind::NotFound,
-            "nobody you know has this name, or an identity that starts so",
+            "nobody you know has this name, or an identity that starts so: `subrosa friends` and `subrosa requests` list \
+             whom you know",
         )),
         _ => Err(Error::invalid(
-            "several people have this name, or an identity that starts so: give the identity",
+            "several people have this name, or an identity that starts so: give the identity, as `subrosa friends` \
+             lists it",
         )),
     }
 }
 
 /// Friends, friends-to-be and who asks to be one, with the names we gave.
 fn known(node: &Node) -> Result<Vec<(PersonId, Option<String>)>, Error> {
-    let mut people = Vec::new();
-    let mut after = None;
-    loop {
-        let page = subrosa::wait(node.friend_list(after, PAGE))?;
-        people.extend(page.iter().map(|friend| (friend.person, friend.name.clone())));
-        after = page.last().map(|friend| friend.person);
-        if page.len() < PAGE {
-            break;
-        }
-    }
+    let mut people = friends(node)?;
     let mut after = None;
     loop {
         let page = subrosa::wait(node.request_list(after, PAGE))?;
@@ -69,8 +65,125 @@ fn known(node: &Node) -> Result<Vec<(PersonId, Option<String>)>, Error> {
     }
 }
 
+/// Friends, friends-to-be and who is blocked, with the names we gave.
+fn friends(node: &Node) -> Result<Vec<(PersonId, Option<String>)>, Error> {
+    let mut people = Vec::new();
+    let mut after = None;
+    loop {
+        let page = subrosa::wait(node.friend_list(after, PAGE))?;
+        people.extend(page.iter().map(|friend| (friend.person, friend.name.clone())));
+        after = page.last().map(|friend| friend.person);
+        if page.len() < PAGE {
+            return Ok(people);
+        }
+    }
+}
+
 /// The beginning of an identity, for people: enough for [`find`].
 pub(crate) fn short(person: &PersonId) -> String {
     let text = person.text();
     format!("{}...", text.get(..16).unwrap_or(&text))
+}
+
+/// What people are called: by the name that the user gave, else by the beginning of the identity. Where several have
+/// one name, that beginning stands beside it.
+#[derive(Clone)]
+pub(crate) struct Names {
+    node: Node,
+    /// Who has a name, as it is shown. Read when first needed: nobody but this process can change it meanwhile.
+    given: Arc<Mutex<Option<HashMap<PersonId, String>>>>,
+}
+
+impl Names {
+    pub(crate) fn new(node: &Node) -> Names {
+        Names { node: node.clone(), given: Arc::default() }
+    }
+
+    /// What a person is called.
+    pub(crate) fn of(&self, person: &PersonId) -> String {
+        self.given(person).unwrap_or_else(|| short(person))
+    }
+
+    /// The same with the beginning of the identity beside it: where it matters who it really is.
+    pub(crate) fn with_short(&self, person: &PersonId) -> String {
+        match self.given(person) {
+            Some(name) if name.ends_with(&beside(person)) => name,
+            Some(name) => name + &beside(person),
+            None => short(person),
+        }
+    }
+
+    /// The name with the whole identity beside it; the identity alone where there is no name.
+    pub(crate) fn with_identity(&self, person: &PersonId) -> String {
+        match self.given(person) {
+            Some(name) => {
+                let name = name.strip_suffix(&beside(person)).unwrap_or(&name);
+                format!("{name} ({person})")
+            }
+            None => person.text(),
+        }
+    }
+
+    /// A name was given or taken away, or a friendship changed: they are read anew.
+    pub(crate) fn forget(&self) {
+        *self.given.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn given(&self, person: &PersonId) -> Option<String> {
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        if given.is_none() {
+            // What is shown must not fail for want of a name.
+            *given = friends(&self.node).ok().map(as_shown);
+        }
+        given.as_ref()?.get(person).cloned()
+    }
+}
+
+/// What a friend is called in a line that has the identity beside it, or needs none.
+pub(crate) fn name_of(friend: &FriendInfo) -> String {
+    friend.name.as_ref().map_or_else(|| short(&friend.person), |name| one_line(name))
+}
+
+fn beside(person: &PersonId) -> String {
+    format!(" ({})", short(person))
+}
+
+/// The names of those who have one. Names that [`find`] takes for one another are told apart.
+fn as_shown(people: Vec<(PersonId, Option<String>)>) -> HashMap<PersonId, String> {
+    let named: Vec<(PersonId, String)> =
+        people.into_iter().filter_map(|(person, name)| Some((person, one_line(&name?)))).collect();
+    let mut times: HashMap<String, usize> = HashMap::new();
+    for (_, name) in &named {
+        *times.entry(name.to_lowercase()).or_default() += 1;
+    }
+    let shown = |person: &PersonId, name: String| match times.get(&name.to_lowercase()) {
+        Some(2..) => name + &beside(person),
+        _ => name,
+    };
+    named.into_iter().map(|(person, name)| (person, shown(&person, name))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn people(names: &[&str]) -> Vec<(PersonId, Option<String>)> {
+        let person = |byte| subrosa::Identity::from_secret(&[byte; 32]).unwrap().person();
+        (1..).zip(names).map(|(byte, name)| (person(byte), Some((*name).to_owned()))).collect()
+    }
+
+    #[test]
+    fn who_shares_a_name_is_told_apart() {
+        let people = people(&["Ada", "ben", "ada"]);
+        let shown = as_shown(people.clone());
+        assert_eq!(shown[&people[1].0], "ben");
+        assert_eq!(shown[&people[0].0], format!("Ada ({})", short(&people[0].0)));
+        assert_eq!(shown[&people[2].0], format!("ada ({})", short(&people[2].0)));
+    }
+
+    #[test]
+    fn a_name_is_one_line() {
+        let people = people(&["a\u{1b}[2J\nb"]);
+        assert_eq!(as_shown(people.clone())[&people[0].0], "a\u{fffd}[2J\u{21b5}b");
+    }
 }

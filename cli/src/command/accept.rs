@@ -27,7 +27,7 @@ impl Accept {
         subrosa::wait(context.node.request_accept(person))?;
         context.output.show(
             &json!({"type": "accepted", "person": person.text()}),
-            format_args!("{person} is your friend now"),
+            format_args!("{} is your friend now", context.names.with_identity(&person)),
         )?;
         let Some(limit) = wait else { return Ok(Exit::Done) };
         if !context.wait_for_link(person, limit)? {
@@ -36,7 +36,7 @@ impl Accept {
         }
         context.output.show(
             &json!({"type": "linked", "person": person.text()}),
-            format_args!("linked with {}", person::short(&person)),
+            format_args!("linked with {}", context.names.of(&person)),
         )?;
         Ok(Exit::Done)
     }

@@ -25,7 +25,7 @@ enum Action {
     /// Ask this archive whenever the store is open
     Add {
         /// host:port, or subrosanode1...@host:port to take nobody else there
-        #[arg(value_name = "HOST:PORT", value_parser = neighbour::peer)]
+        #[arg(value_name = "HOST:PORT", value_parser = neighbour::archive_alone)]
         address: String,
 
         /// A token of its operator, which stands for proof of work
@@ -35,7 +35,7 @@ enum Action {
     /// Forget this archive
     Remove {
         /// As `archives` shows it
-        #[arg(value_name = "HOST:PORT", value_parser = neighbour::peer)]
+        #[arg(value_name = "HOST:PORT", value_parser = neighbour::archive_alone)]
         address: String,
     },
 }

@@ -20,7 +20,7 @@ impl Decline {
         subrosa::wait(context.node.request_decline(person))?;
         context.output.show(
             &json!({"type": "declined", "person": person.text()}),
-            format_args!("the request of {} is declined", person::short(&person)),
+            format_args!("the request of {} is declined", context.names.of(&person)),
         )?;
         Ok(Exit::Done)
     }

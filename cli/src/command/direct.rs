@@ -32,7 +32,7 @@ impl Direct {
         let text = if direct { "direct links are allowed" } else { "no direct links" };
         context.output.show(
             &json!({"type": "direct", "person": person.text(), "direct": direct}),
-            format_args!("{}: {text}", person::short(&person)),
+            format_args!("{}: {text}", context.names.of(&person)),
         )?;
         Ok(Exit::Done)
     }

@@ -7,6 +7,7 @@ mod whisper;
 
 use super::Context;
 use super::status::role_text;
+use crate::count::counted;
 use crate::duration;
 use crate::failure::{Failure, Outcome};
 use crate::home::{Home, Network};
@@ -21,14 +22,17 @@ const RELEASED: Timestamp = Timestamp::from_millis(1_735_689_600_000);
 /// Check settings, store, clock, ports and friends, and say what to do
 ///
 /// Each line is ok, a warning or a problem; with a problem the exit code is 3. To see whether the ports answer, a
-/// second, temporary node on this machine redeems an invite and is declined; `invite list` shows that invite, labelled
-/// `doctor`, for some time. Typed into `run --interactive` it looks at the node that is up, and leaves that out.
+/// second, temporary node on this machine redeems an invite and is declined. Typed into `run --interactive` it looks at the node that is up, and leaves that out.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Doctor {
     /// Wait for friends at most this long
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "5s")]
     wait: Duration,
 }
+
+/// The label of the invites that are made to see whether the ports answer. `invite list` leaves them out once they are
+/// over: they were never handed to anybody.
+pub(super) const TRIAL_INVITE: &str = "subrosa doctor: made to try the ports";
 
 /// What happened while the doctor looked.
 #[derive(Default)]
@@ -141,8 +145,10 @@ fn open(home: &Home, report: &mut Report) -> Result<Option<Node>, Error> {
 /// What waits, here and for others.
 fn queues(status: &Status, report: &mut Report) -> Result<(), Error> {
     let text = format!(
-        "{} messages wait for friends ({} bytes), {} wait to be seen here",
-        status.queued_messages, status.queued_bytes, status.unacked_messages
+        "{} waiting for friends ({}), {} waiting to be seen here",
+        counted(status.queued_messages, "message"),
+        counted(status.queued_bytes, "byte"),
+        status.unacked_messages
     );
     // The limit per friend in the preset of this command.
     if status.unacked_messages >= 10_000 {

@@ -1,6 +1,7 @@
 //! `friends`: lists friends and friends-to-be.
 
 use super::Context;
+use crate::count::counted;
 use crate::failure::{Exit, Outcome};
 use crate::output::{one_line, time_text};
 use serde_json::json;
@@ -61,7 +62,11 @@ fn show(context: &Context, friend: &FriendInfo) -> Result<(), subrosa::Error> {
         words.push("not direct".into());
     }
     if friend.queued_messages > 0 {
-        words.push(format!("{} messages wait ({} bytes)", friend.queued_messages, friend.queued_bytes));
+        words.push(format!(
+            "{} waiting ({})",
+            counted(friend.queued_messages, "message"),
+            counted(friend.queued_bytes, "byte")
+        ));
     }
     context.output.show(&value, format_args!("{}  {}", friend.person, words.join(", ")))
 }

@@ -30,7 +30,7 @@ impl History {
         let mut page = subrosa::wait(context.node.message_list(person, self.before, self.limit as usize))?;
         page.reverse();
         for message in &page {
-            context.output.show(&value(message), text(message, &person::short(&person)))?;
+            context.output.show(&value(message), text(message, &context.names.of(&person)))?;
         }
         Ok(Exit::Done)
     }

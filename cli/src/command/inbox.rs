@@ -37,7 +37,7 @@ impl Inbox {
             if event.id.is_none() || (self.messages && !is_message) {
                 return Ok(None);
             }
-            event::show(event, context.output)?;
+            event::show(event, context.names, context.output)?;
             if !self.keep {
                 context.ack(event)?;
             }

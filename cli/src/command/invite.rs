@@ -1,11 +1,11 @@
 //! `invite`: makes an invite; `invite list` and `invite revoke`.
 
+use super::doctor::TRIAL_INVITE;
 use super::{Context, LINGER};
 use crate::duration;
 use crate::event;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::{one_line, time_text};
-use crate::person::short;
 use clap::Subcommand;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -28,7 +28,11 @@ pub(crate) struct Invite {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// List open and recent invites
-    List,
+    List {
+        /// Also those that `doctor` made to try the ports, and that are over
+        #[arg(long)]
+        all: bool,
+    },
     /// Take an invite back
     Revoke {
         /// The id that `invite list` shows, or the beginning of it
@@ -67,7 +71,7 @@ impl Invite {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         match self.action {
             None => self.create.run(context),
-            Some(Action::List) => list(context),
+            Some(Action::List { all }) => list(context, all),
             Some(Action::Revoke { invite }) => revoke(context, &invite),
         }
     }
@@ -108,7 +112,7 @@ impl Create {
                 EventKind::Request { .. } => None,
                 _ => return Ok(None),
             };
-            event::show(event, context.output)?;
+            event::show(event, context.names, context.output)?;
             context.ack(event)?;
             Ok(Some(friend))
         })?;
@@ -124,11 +128,15 @@ impl Create {
     }
 }
 
-fn list(context: &Context) -> Outcome {
+fn list(context: &Context, all: bool) -> Outcome {
     for invite in subrosa::wait(context.node.invite_list())? {
         let (state, by) = state(&invite);
+        // None that is open is left out: whoever has its text can use it.
+        if !all && state != "open" && invite.label.as_deref() == Some(TRIAL_INVITE) {
+            continue;
+        }
         let label = invite.label.as_deref().unwrap_or_default();
-        let by_text = by.map(|person| format!(" by {}", short(&person))).unwrap_or_default();
+        let by_text = by.map(|person| format!(" by {}", context.names.of(&person))).unwrap_or_default();
         let text = if state == "open" { format!("\n  {}", invite.text) } else { String::new() };
         context.output.show(
             &json!({

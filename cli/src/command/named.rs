@@ -3,6 +3,7 @@
 use super::Context;
 use crate::failure::{Exit, Outcome};
 use crate::output::time_text;
+use crate::person::Names;
 use serde_json::{Value, json};
 use subrosa::{PeerInfo, Result};
 
@@ -18,7 +19,7 @@ pub(super) fn list(
     loop {
         let page = page(after.as_deref(), PAGE)?;
         for peer in &page {
-            context.output.show(&value(kind, peer), text(peer))?;
+            context.output.show(&value(kind, peer), text(peer, context.names))?;
         }
         after = page.last().map(|peer| peer.address.clone());
         if page.len() < PAGE {
@@ -42,12 +43,12 @@ fn value(kind: &str, peer: &PeerInfo) -> Value {
     })
 }
 
-fn text(peer: &PeerInfo) -> String {
+fn text(peer: &PeerInfo, names: &Names) -> String {
     let last = peer.last_good.map_or_else(|| "not reached so far".into(), time_text);
     let grant = if peer.granted { ", with a grant" } else { "" };
     match (peer.fixed, peer.friend) {
         (true, _) => format!("{}  {last}{grant}", peer.address),
-        (false, Some(friend)) => format!("{}  named by {friend}", peer.address),
+        (false, Some(friend)) => format!("{}  named by {}", peer.address, names.of(&friend)),
         (false, None) => format!("{}  {last}{grant}, learned from others", peer.address),
     }
 }

@@ -6,6 +6,7 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::home::{Home, Network};
 use crate::neighbour;
 use crate::output::Output;
+use crate::person::Names;
 use serde_json::json;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -114,6 +115,7 @@ impl Serve {
     ) -> Result<(), Failure> {
         let started = Instant::now();
         let mut shown = false;
+        let names = Names::new(node);
         while !ending.load(Ordering::SeqCst) && self.limit.is_none_or(|limit| started.elapsed() < limit) {
             let event = subrosa::wait(node.next_event(TICK))?;
             if !shown {
@@ -129,7 +131,7 @@ impl Serve {
                 }
             }
             if let Some(event) = event {
-                event::show(&event, output)?;
+                event::show(&event, &names, output)?;
                 if let Some(id) = event.id {
                     subrosa::wait(node.ack(id))?;
                 }

@@ -115,11 +115,11 @@ impl Publish {
         let limit = wait.unwrap_or(Duration::from_secs(600));
         let end = context.wait_for(limit, |event| match &event.kind {
             EventKind::Progress { publication, .. } if *publication == id => {
-                event::show(event, context.output)?;
+                event::show(event, context.names, context.output)?;
                 Ok(None)
             }
             EventKind::Published { publication, result } if *publication == id => {
-                event::show(event, context.output)?;
+                event::show(event, context.names, context.output)?;
                 context.ack(event)?;
                 Ok(Some(*result))
             }

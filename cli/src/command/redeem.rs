@@ -68,7 +68,7 @@ impl Redeem {
                 }
                 _ => return Ok(None),
             };
-            event::show(event, context.output)?;
+            event::show(event, context.names, context.output)?;
             context.ack(event)?;
             Ok(Some(answer))
         })?;

@@ -22,6 +22,7 @@ impl Rename {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let person = person::find(context.node, &self.person)?;
         subrosa::wait(context.node.friend_rename(person, self.name.clone()))?;
+        context.names.forget();
         let text =
             self.name.as_deref().map_or("has no name".to_owned(), |name| format!("is {}", one_line(name)));
         context.output.show(

@@ -6,7 +6,7 @@ use crate::event;
 use crate::failure::{Exit, Outcome};
 use serde_json::json;
 use std::time::Duration;
-use subrosa::{Error, ErrorKind, EventKind, FriendChange, PersonId};
+use subrosa::{Error, ErrorKind, EventKind, FriendChange, FriendState, PersonId};
 
 /// Ask somebody to be a friend, knowing only their identity
 ///
@@ -24,15 +24,38 @@ pub(crate) struct Request {
     #[arg(long)]
     greeting: Option<String>,
 
+    /// Ask also if they are a friend already: their accept makes the keys of the friendship anew, and what waits stays
+    #[arg(long)]
+    renew: bool,
+
     /// Wait until they answer, at most this long
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     wait: Option<Duration>,
+}
+
+/// Whether both sides have agreed.
+fn is_friend(context: &Context, person: PersonId) -> Result<bool, Error> {
+    match subrosa::wait(context.node.friend_get(person)) {
+        Ok(friend) => Ok(friend.state == FriendState::Friend),
+        Err(error) if matches!(error.kind(), ErrorKind::NotAFriend | ErrorKind::NotFound) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 impl Request {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let wait = context.check_wait(self.wait)?;
         let person = self.person;
+        if !self.renew && is_friend(context, person)? {
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                format!(
+                    "{} is your friend already: send them a message; or ask with --renew, which makes the friendship anew",
+                    context.names.of(&person)
+                ),
+            )
+            .into());
+        }
         subrosa::wait(context.node.request_send(person, self.greeting))?;
         context.output.show(
             &json!({"type": "requested", "person": person.text()}),
@@ -50,7 +73,7 @@ impl Request {
                 FriendChange::NoAnswer => Err(Error::new(ErrorKind::Expired, "they never answered")),
                 _ => return Ok(None),
             };
-            event::show(event, context.output)?;
+            event::show(event, context.names, context.output)?;
             context.ack(event)?;
             Ok(Some(answer))
         })?;

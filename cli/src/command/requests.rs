@@ -25,7 +25,7 @@ impl Requests {
                     }),
                     format_args!(
                         "{}  {}{label}  {}",
-                        request.person,
+                        context.names.with_identity(&request.person),
                         time_text(request.received),
                         one_line(&request.greeting)
                     ),

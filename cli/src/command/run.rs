@@ -1,12 +1,14 @@
 //! `run`: stays up and shows what happens.
 
-use super::{Command, Context, status};
+mod line;
+
+use super::{Context, status};
 use crate::duration;
 use crate::event;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::home::{Home, Network};
 use crate::output::Output;
-use clap::Parser;
+use crate::person::Names;
 use std::io::BufRead;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,20 +50,22 @@ impl Run {
         close_on_signal(&node, &ending)?;
         let status = subrosa::wait(node.status())?;
         output.show(&status::value(&status), status::text(&status))?;
+        let names = Names::new(&node);
         if self.interactive {
             let (node, home, output, ending) = (node.clone(), home.clone(), *output, Arc::clone(&ending));
+            let names = names.clone();
             std::thread::spawn(move || {
-                read_commands(&node, &home, &output);
+                read_commands(&node, &names, &home, &output);
                 end(&node, &ending);
             });
         }
-        let outcome = self.follow(&node, output, &ending);
+        let outcome = self.follow(&node, &names, output, &ending);
         subrosa::wait(node.close())
             .or_else(|e| if ending.load(Ordering::SeqCst) { Ok(()) } else { Err(e) })?;
         outcome
     }
 
-    fn follow(&self, node: &Node, output: &Output, ending: &AtomicBool) -> Outcome {
+    fn follow(&self, node: &Node, names: &Names, output: &Output, ending: &AtomicBool) -> Outcome {
         let started = Instant::now();
         loop {
             let left = match self.limit {
@@ -71,7 +75,7 @@ impl Run {
                 },
                 None => TICK,
             };
-            match self.show_next(node, output, left) {
+            match self.show_next(node, names, output, left) {
                 // Closed under our hands, as was asked for.
                 Err(_) if ending.load(Ordering::SeqCst) => return Ok(Exit::Done),
                 other => other?,
@@ -80,9 +84,9 @@ impl Run {
     }
 
     /// Shows the next event, if one comes within this time, and does what is to be done about it.
-    fn show_next(&self, node: &Node, output: &Output, time: Duration) -> Result<(), Failure> {
+    fn show_next(&self, node: &Node, names: &Names, output: &Output, time: Duration) -> Result<(), Failure> {
         let Some(event) = subrosa::wait(node.next_event(time))? else { return Ok(()) };
-        event::show(&event, output)?;
+        event::show(&event, names, output)?;
         if let (EventKind::Request { person, .. }, true) = (&event.kind, self.accept_all) {
             match subrosa::wait(node.request_accept(*person)) {
                 // Accepted or declined already, and the event comes again.
@@ -112,15 +116,7 @@ pub(super) fn close_on_signal(node: &Node, ending: &Arc<AtomicBool>) -> Result<(
         .map_err(|e| subrosa::Error::new(ErrorKind::Io, format!("cannot watch for signals: {e}")).into())
 }
 
-/// One line of input, read as the command line is.
-#[derive(Debug, Parser)]
-#[command(name = "", no_binary_name = true, disable_version_flag = true)]
-struct Line {
-    #[command(subcommand)]
-    command: Command,
-}
-
-fn read_commands(node: &Node, home: &Home, output: &Output) {
+fn read_commands(node: &Node, names: &Names, home: &Home, output: &Output) {
     for line in std::io::stdin().lock().lines() {
         // It may hold an invite.
         let Ok(line) = line.map(Zeroizing::new) else { return };
@@ -130,10 +126,10 @@ fn read_commands(node: &Node, home: &Home, output: &Output) {
             Some("quit" | "exit") => return,
             Some(_) => {}
         }
-        match Line::try_parse_from(words.iter()) {
-            Ok(line) => {
-                let context = Context { node, home, output, live: true };
-                if let Err(failure) = line.command.on_node(&context) {
+        match line::parse(words.iter()) {
+            Ok(command) => {
+                let context = Context { node, names, home, output, live: true };
+                if let Err(failure) = command.on_node(&context) {
                     output.failure(&failure);
                 }
             }

@@ -115,12 +115,12 @@ impl Send {
         let Some(limit) = wait else { return Ok(Exit::Done) };
         let end = context.wait_for(limit, |event| match &event.kind {
             EventKind::Delivery { message, state, .. } if *message == id => {
-                crate::event::show(event, context.output)?;
+                crate::event::show(event, context.names, context.output)?;
                 context.ack(event)?;
                 Ok(Some(Ok(*state)))
             }
             EventKind::LaneStopped { message, why, .. } if *message == id => {
-                crate::event::show(event, context.output)?;
+                crate::event::show(event, context.names, context.output)?;
                 context.ack(event)?;
                 Ok(Some(Err(*why)))
             }

@@ -1,6 +1,7 @@
 //! `status`: the state of the store and its queues.
 
 use super::Context;
+use crate::count::counted;
 use crate::failure::{Exit, Outcome};
 use serde_json::{Value, json};
 use subrosa::StoreRole;
@@ -69,11 +70,19 @@ pub(super) fn text(status: &subrosa::Status) -> String {
         text.push_str(&format!("Listening on {}\n", addresses.join(", ")));
     }
     text.push_str(&format!(
-        "{} friends, {} linked\n{} messages wait to be delivered ({} bytes); {} wait to be seen",
-        status.friends, status.links, status.queued_messages, status.queued_bytes, status.unacked_messages
+        "{}, {} linked\n{} waiting to be delivered ({}); {} waiting to be seen",
+        counted(status.friends, "friend"),
+        status.links,
+        counted(status.queued_messages, "message"),
+        counted(status.queued_bytes, "byte"),
+        status.unacked_messages
     ));
     if (status.peers, status.archives) != (0, 0) || !status.node_addresses.is_empty() {
-        text.push_str(&format!("\nWhisper: {} peers, {} archives", status.peers, status.archives));
+        text.push_str(&format!(
+            "\nWhisper: {}, {}",
+            counted(status.peers, "peer"),
+            counted(status.archives, "archive")
+        ));
     }
     if let Some(role) = role_text(status.store) {
         text.push_str(&format!("\n{role}: see `subrosa store decide --help`"));

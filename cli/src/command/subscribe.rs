@@ -107,10 +107,12 @@ fn follow(context: &Context, id: SubscriptionId, limit: Option<Duration>) -> Res
         let Some(event) = subrosa::wait(context.node.next_event(TICK))? else { continue };
         match &event.kind {
             EventKind::Envelope(opened) if opened.subscription == id => {
-                event::show(&event, context.output)?;
+                event::show(&event, context.names, context.output)?;
                 context.ack(&event)?;
             }
-            EventKind::Fault { .. } | EventKind::Full { .. } => event::show(&event, context.output)?,
+            EventKind::Fault { .. } | EventKind::Full { .. } => {
+                event::show(&event, context.names, context.output)?
+            }
             // All else comes again when the store is next opened.
             _ => {}
         }

@@ -4,7 +4,7 @@ use super::Context;
 use crate::event::topic_text;
 use crate::failure::{Exit, Outcome};
 use crate::output::{one_line, time_text};
-use crate::person::short;
+use crate::person::Names;
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use subrosa::{Error, SubscriptionId, SubscriptionInfo, SubscriptionKind};
@@ -34,7 +34,7 @@ impl Subscriptions {
         loop {
             let page = subrosa::wait(context.node.subscription_list(after, PAGE))?;
             for subscription in &page {
-                context.output.show(&value(subscription), text(subscription))?;
+                context.output.show(&value(subscription), text(subscription, context.names))?;
             }
             after = page.last().map(|subscription| subscription.id);
             if page.len() < PAGE {
@@ -76,12 +76,12 @@ fn value(it: &SubscriptionInfo) -> Value {
     })
 }
 
-fn text(it: &SubscriptionInfo) -> String {
+fn text(it: &SubscriptionInfo, names: &Names) -> String {
     let topics = match it.topics.as_slice() {
         [] => "all topics".to_owned(),
         topics => topics.iter().map(|topic| topic_text(*topic)).collect::<Vec<_>>().join(" "),
     };
-    let from = it.sender.map(|person| format!(" of {}", short(&person))).unwrap_or_default();
+    let from = it.sender.map(|person| format!(" of {}", names.of(&person))).unwrap_or_default();
     let label = it.label.as_ref().map(|label| format!(" [{}]", one_line(label))).unwrap_or_default();
     let id = HEXLOWER.encode(&it.id.0);
     format!("{id}{label}  {}  {topics}{from}  since {}", kind_name(it.kind), time_text(it.since))

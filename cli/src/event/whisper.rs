@@ -1,7 +1,7 @@
 //! Events of Whisper as they are shown.
 
 use crate::output::{body_text, put_body, time_text};
-use crate::person::short;
+use crate::person::Names;
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use subrosa::{EventKind, PublishResult, WaitReason};
@@ -35,7 +35,7 @@ pub(super) fn value(kind: &EventKind) -> Option<Value> {
 }
 
 /// In words, if it is one of these.
-pub(super) fn text(kind: &EventKind) -> Option<String> {
+pub(super) fn text(kind: &EventKind, names: &Names) -> Option<String> {
     Some(match kind {
         EventKind::Published { publication, result } => {
             let id = HEXLOWER.encode(&publication.0);
@@ -50,7 +50,7 @@ pub(super) fn text(kind: &EventKind) -> Option<String> {
             }
         }
         EventKind::Envelope(opened) => {
-            let who = opened.signer.map_or_else(|| "unsigned".to_owned(), |person| short(&person));
+            let who = opened.signer.map_or_else(|| "unsigned".to_owned(), |person| names.of(&person));
             let (topic, body) = (topic_text(opened.topic), body_text(&opened.body, None));
             format!("{}  [{topic}] {who}: {body}", time_text(opened.sent))
         }
@@ -67,7 +67,7 @@ pub(super) fn text(kind: &EventKind) -> Option<String> {
                 WaitReason::NoPeers => "it goes by envelope, and there is neither a peer nor an archive",
                 _ => "for a reason of a later version",
             };
-            format!("message {message} to {} waits, and lane {lane} with it: {why}", short(person))
+            format!("message {message} to {} waits, and lane {lane} with it: {why}", names.of(person))
         }
         _ => return None,
     })

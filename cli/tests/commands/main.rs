@@ -11,3 +11,4 @@ mod house;
 mod mistakes;
 mod store;
 mod trials;
+mod words;

@@ -1,10 +1,11 @@
 //! One conversation: what is typed goes out, what comes is shown.
 
 use super::super::history;
+use crate::count::counted;
 use crate::event;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::{body_text, now, one_line, time_text};
-use crate::person::short;
+use crate::person::{Names, name_of};
 use crate::screen::{Input, Screen};
 use serde_json::json;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,6 +38,7 @@ pub(super) struct Talk {
     node: Node,
     friend: PersonId,
     name: String,
+    names: Names,
     lane: Lane,
     screen: Screen,
     state: Mutex<State>,
@@ -65,8 +67,16 @@ pub(super) enum Flow {
 
 impl Talk {
     pub(super) fn new(node: Node, friend: &FriendInfo, lane: Lane, screen: Screen) -> Talk {
-        let name = friend.name.as_ref().map_or_else(|| short(&friend.person), |name| one_line(name));
-        Talk { node, friend: friend.person, name, lane, screen, state: Mutex::default() }
+        let name = name_of(friend);
+        Talk {
+            names: Names::new(&node),
+            node,
+            friend: friend.person,
+            name,
+            lane,
+            screen,
+            state: Mutex::default(),
+        }
     }
 
     /// Shows with whom this is, and the last messages. Those that were never shown come by themselves.
@@ -244,7 +254,7 @@ impl Talk {
                 "type": "chat", "person": self.friend.text(), "name": friend.name, "lane": self.lane,
                 "connected": friend.connected, "queued_messages": friend.queued_messages,
             }),
-            format_args!("  {link}; {} messages wait for them", friend.queued_messages),
+            format_args!("  {link}; {} waiting for them", counted(friend.queued_messages, "message")),
         )
     }
 
@@ -300,7 +310,7 @@ impl Talk {
                 why.text()
             ),
             EventKind::Friend { person, .. } if *person == friend => {
-                format!("  {}", event::text(&event.kind))
+                format!("  {}", event::text(&event.kind, &self.names))
             }
             EventKind::Transient { person, body } if *person == friend && body == TYPING => {
                 return self.typing(event);
@@ -314,13 +324,14 @@ impl Talk {
             },
             // Durable, and for whoever looks after the store as a whole.
             EventKind::OwnStore { .. } => {
-                self.screen.show(&event::value(event), format!("  {}", event::text(&event.kind)))?;
+                self.screen
+                    .show(&event::value(event), format!("  {}", event::text(&event.kind, &self.names)))?;
                 return Ok(false);
             }
             EventKind::Full { .. }
             | EventKind::Clock { .. }
             | EventKind::Fault { .. }
-            | EventKind::Dropped { .. } => format!("  {}", event::text(&event.kind)),
+            | EventKind::Dropped { .. } => format!("  {}", event::text(&event.kind, &self.names)),
             _ => return Ok(false),
         };
         self.screen.show(&event::value(event), text)?;
@@ -334,7 +345,7 @@ impl Talk {
             state.others.push(person);
             self.screen.show(
                 &json!({"type": "elsewhere", "person": person.text(), "text": what}),
-                format_args!("  ({} {what})", short(&person)),
+                format_args!("  ({} {what})", self.names.of(&person)),
             )?;
         }
         Ok(false)

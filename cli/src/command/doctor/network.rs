@@ -1,10 +1,11 @@
 //! Ports, whether they answer, what friends are told, and who is linked.
 
-use super::Watch;
 use super::report::Report;
+use super::{TRIAL_INVITE, Watch};
+use crate::count::counted;
 use crate::home::Home;
-use crate::output::{one_line, time_text};
-use crate::person::short;
+use crate::output::time_text;
+use crate::person::name_of;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use subrosa::{
@@ -62,7 +63,7 @@ pub(super) fn reachability(
     for (at, bound) in status.addresses.iter().take(MOST_CALLED).enumerate() {
         let options = InviteOptions {
             expires_in: Duration::from_secs(300),
-            label: Some("doctor".to_owned()),
+            label: Some(TRIAL_INVITE.to_owned()),
             ..InviteOptions::default()
         };
         let invite = match subrosa::wait(node.invite_create(options)) {
@@ -237,18 +238,21 @@ pub(super) fn friends(node: &Node, report: &mut Report) -> Result<(), Error> {
     let mut friends = all(node)?;
     friends.retain(|friend| friend.state != FriendState::Blocked);
     let linked = friends.iter().filter(|friend| friend.connected).count();
-    report.ok("friends", &format!("{} friends and friends-to-be, {linked} linked", friends.len()))?;
+    report.ok(
+        "friends",
+        &format!("{}, friends-to-be included; {linked} linked", counted(friends.len(), "friend")),
+    )?;
     // Those for whom something waits are what one looks for.
     friends.sort_by_key(|friend| (friend.connected, friend.queued_messages == 0));
     for friend in friends.iter().take(MOST_FRIENDS) {
-        let name = friend.name.as_ref().map_or_else(|| short(&friend.person), |name| one_line(name));
+        let name = name_of(friend);
         let mut text = match (friend.remote, friend.last_seen) {
             (Some(remote), _) => format!("{name}: linked at {remote}"),
             (None, Some(seen)) => format!("{name}: not linked, last seen {}", time_text(seen)),
             (None, None) => format!("{name}: not seen yet"),
         };
         if friend.queued_messages > 0 {
-            text.push_str(&format!("; {} messages wait", friend.queued_messages));
+            text.push_str(&format!("; {} waiting", counted(friend.queued_messages, "message")));
         }
         match (friend.connected, friend.direct, friend.queued_messages) {
             (false, false, 1..) => report.warning(

@@ -1,5 +1,6 @@
 //! What the doctor says: one line per check, each with a verdict, and the sum.
 
+use crate::count::counted;
 use crate::failure::{Exit, Outcome};
 use crate::output::{Output, one_line};
 use serde_json::json;
@@ -62,7 +63,7 @@ impl<'a> Report<'a> {
         let (oks, warnings, problems) = (self.oks, self.warnings, self.problems);
         self.output.show(
             &json!({"type": "doctor", "ok": oks, "warnings": warnings, "problems": problems}),
-            format_args!("{oks} ok, {warnings} warnings, {problems} problems"),
+            format_args!("{oks} ok, {}, {}", counted(warnings, "warning"), counted(problems, "problem")),
         )?;
         Ok(if problems == 0 { Exit::Done } else { Exit::Broken })
     }

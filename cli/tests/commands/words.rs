@@ -1,0 +1,197 @@
+//! What people read: names, plurals, advice, help. What programs read is tried elsewhere.
+
+use crate::friendship::friends;
+use crate::house::{Done, Person, subrosa, text};
+use std::fs::File;
+
+impl Person {
+    /// Runs a command for people to its end, with these lines as its input.
+    fn shows(&self, args: &[&str], lines: &str) -> Done {
+        let input = File::open(self.file("input", lines)).unwrap();
+        Done::of(self.command(args).stdin(input).output().unwrap())
+    }
+
+    /// What a command says that must fail so.
+    fn complains(&self, args: &[&str], code: i32) -> String {
+        let done = self.shows(args, "");
+        assert_eq!(done.code, code, "{args:?}: {done:?}");
+        done.errors
+    }
+}
+
+fn short(person: &Person) -> String {
+    format!("{}...", &person.id[..16])
+}
+
+#[test]
+fn friends_are_shown_under_the_names_they_were_given() {
+    let (ada, ben) = friends();
+    ben.good(&["rename", &ada.id, "Ada L."]);
+    let run = ben.start(&["run"]);
+    run.wait_for_type("status");
+    ada.good(&["send", &ben.id, "Hello", "--wait", "60s"]);
+    drop(run);
+    let history = ben.shows(&["history", "ada l."], "");
+    assert_eq!(history.lines.len(), 1, "{history:?}");
+    assert!(history.lines[0].ends_with("  Ada L.: Hello"), "{history:?}");
+    // Names may change while `run` knows them.
+    let typed = "safety 'ada l.'\nrename 'Ada L.' Lovelace\nsafety lovelace\nquit\n";
+    let shown = ben.shows(&["run", "--interactive"], typed);
+    for name in ["Ada L.", "Lovelace"] {
+        let number = format!("{name} sees the same digits");
+        assert!(shown.lines.iter().any(|line| line.starts_with(&number)), "{name}: {shown:?}");
+    }
+    let direct = ben.shows(&["direct", "lovelace", "on"], "");
+    assert_eq!(direct.lines, ["Lovelace: direct links are allowed"]);
+    assert!(!direct.lines[0].contains(&short(&ada)));
+}
+
+#[test]
+fn an_event_has_the_name_and_where_names_collide_the_identity() {
+    let (ada, ben) = friends();
+    ada.good(&["rename", &ben.id, "Ben"]);
+    let run = ada.start(&["run", "--keep"]);
+    run.wait_for_type("status");
+    ben.good(&["send", &ada.id, "Hello", "--wait", "60s"]);
+    drop(run);
+    let inbox = ada.shows(&["inbox", "--keep"], "");
+    assert!(inbox.lines.iter().any(|line| line.ends_with("  Ben: Hello")), "{inbox:?}");
+    // A friend-to-be of the same name.
+    let cay = Person::new();
+    let invite = text(&cay.good(&["invite"]).value(), "text");
+    ada.good(&["redeem", &invite]);
+    ada.good(&["rename", &cay.id, "ben"]);
+    let inbox = ada.shows(&["inbox"], "");
+    let both = format!("  Ben ({}): Hello", short(&ben));
+    assert!(inbox.lines.iter().any(|line| line.ends_with(&both)), "{inbox:?}");
+    assert!(ada.complains(&["send", "ben", "Hello"], 1).contains("`subrosa friends`"));
+}
+
+#[test]
+fn one_is_not_many() {
+    let (ada, ben) = friends();
+    // A message counts with what it takes beside its body.
+    ada.good(&["send", &ben.id, "x"]);
+    let status = ada.shows(&["status"], "").lines.join("\n");
+    assert!(
+        status.contains("1 friend, 0 linked\n1 message waiting to be delivered (257 bytes);"),
+        "{status}"
+    );
+    assert!(ada.shows(&["friends"], "").lines[0].ends_with("1 message waiting (257 bytes)"));
+    let doctor = ada.shows(&["doctor", "--wait", "0s"], "").lines.join("\n");
+    for part in ["1 friend, friends-to-be included; 0 linked", "1 message waiting for friends (257 bytes)"] {
+        assert!(doctor.contains(part), "{part} is not in\n{doctor}");
+    }
+}
+
+#[test]
+fn errors_for_people_have_advice_and_no_code() {
+    let ada = Person::new();
+    let wrong = ada.complains(&["peers", "add", "nowhere"], 2);
+    assert!(wrong.contains("host:port") && !wrong.contains("(invalid_argument)"), "{wrong}");
+    let wrong = ada.complains(&["archives", "add", "a.example:9,token"], 2);
+    assert!(wrong.contains("--grant TOKEN"), "{wrong}");
+    let wrong = ada.complains(&["send", "nobody", "Hello"], 1);
+    assert!(wrong.contains("`subrosa friends`"), "{wrong}");
+    let (settings, key) = (ada.path().join("config.json"), ada.path().join("store.key"));
+    let kept = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    let wrong = ada.complains(&["id"], 1);
+    assert!(wrong.contains("store.key is gone") && wrong.contains("put the file back"), "{wrong}");
+    std::fs::write(&key, kept).unwrap();
+    std::fs::write(&settings, "{\n  \"version\": 1,\n  \"key\"\n}\n").unwrap();
+    let wrong = ada.complains(&["id"], 1);
+    for part in ["config.json is damaged", "line 4", "`subrosa init`"] {
+        assert!(wrong.contains(part), "{part} is not in {wrong}");
+    }
+    // As it is advised.
+    std::fs::remove_file(&settings).unwrap();
+    ada.good(&["init", "--listen", "127.0.0.1:0"]);
+    assert_eq!(text(&ada.good(&["id"]).value(), "person"), ada.id);
+}
+
+#[test]
+fn an_empty_passphrase_is_named_by_where_it_is() {
+    let nobody = Person::nobody();
+    let empty = nobody.file("empty", "\n");
+    let wrong = nobody.complains(&["init", "--passphrase-file", empty.to_str().unwrap()], 1);
+    assert!(wrong.contains("empty is empty") && wrong.contains("first line"), "{wrong}");
+    let output = nobody.command(&["init"]).env("SUBROSA_PASSPHRASE", "").output().unwrap();
+    let wrong = Done::of(output);
+    assert!(wrong.code == 1 && wrong.errors.contains("SUBROSA_PASSPHRASE is empty"), "{wrong:?}");
+    assert!(!nobody.path().join("store.db").exists(), "nothing was made");
+}
+
+#[test]
+fn a_friend_is_not_asked_to_be_one() {
+    let (ada, ben) = friends();
+    let wrong = ada.fails(&["request", &ben.id]);
+    assert_eq!(wrong["name"], "already_exists", "{wrong}");
+    assert!(text(&wrong, "text").contains("--renew"), "{wrong}");
+    // Which goes through Whisper, and there is none here.
+    assert_eq!(ada.fails(&["request", &ben.id, "--renew"])["name"], "no_way");
+}
+
+#[test]
+fn a_safety_number_is_shown_in_groups() {
+    let (ada, ben) = (Person::new(), Person::new());
+    let number = text(&ada.good(&["safety", &ben.id]).value(), "number");
+    assert_eq!(number.len(), 60);
+    let shown = ada.shows(&["safety", &ben.id], "").lines;
+    assert_eq!(shown.len(), 4, "{shown:?}");
+    for line in &shown[..3] {
+        let groups: Vec<&str> = line.split(' ').collect();
+        assert!(groups.len() == 4 && groups.iter().all(|group| group.len() == 5), "{shown:?}");
+    }
+    assert_eq!(shown[..3].join(" ").replace(' ', ""), number);
+    assert_eq!(ben.shows(&["safety", &ada.id], "").lines[..3], shown[..3]);
+    assert!(shown[3].contains("side by side"), "{shown:?}");
+}
+
+#[test]
+fn global_options_are_explained_once() {
+    let help = |words: &[&str]| {
+        let done = Done::of(subrosa().args(words).arg("--help").output().unwrap());
+        assert_eq!(done.code, 0, "{done:?}");
+        done.lines.join("\n")
+    };
+    let whole = help(&[]);
+    for option in ["data", "passphrase-file", "peer", "archive", "json", "verbose"] {
+        assert!(whole.contains(&format!("--{option}")), "{option} is not in\n{whole}");
+    }
+    for words in [&["send"][..], &["peers", "add"], &["store", "decide"]] {
+        let own = help(words);
+        assert!(!own.contains("A file whose first line"), "{own}");
+        assert!(own.contains("`subrosa --help` explains") && own.contains("--passphrase-file"), "{own}");
+    }
+}
+
+#[test]
+fn help_typed_into_run_lists_what_can_be_typed() {
+    let ada = Person::new();
+    let shown = ada.shows(&["run", "--interactive"], "help\nquit\n").lines.join("\n");
+    let lists = |name: &str| shown.contains(&format!("\n  {name} "));
+    for name in ["send", "friends", "quit", "help"] {
+        assert!(lists(name), "{name} is not in\n{shown}");
+    }
+    for line in ["init", "inbox", "chat ada", "run", "node", "archive", "store wipe", "demo"] {
+        let name = line.split(' ').next().unwrap();
+        assert!(!lists(name), "{name} is in\n{shown}");
+        let refused = ada.shows(&["run", "--interactive"], &format!("{line}\nid\nquit\n"));
+        assert!(refused.errors.starts_with("error: "), "{line}: {refused:?}");
+        assert_eq!(refused.lines.last(), Some(&ada.id), "{line}: {refused:?}");
+    }
+}
+
+#[test]
+fn the_task_that_runs_the_demo_names_its_options() {
+    let task = include_str!("../../../xtask/src/task/demo.rs");
+    let help = Done::of(subrosa().args(["demo", "--help"]).output().unwrap()).lines.join("\n");
+    let own = help.split("Global options").next().unwrap();
+    let options: Vec<&str> = own.split_whitespace().filter(|word| word.starts_with("--")).collect();
+    assert!(options.len() >= 6, "{help}");
+    for option in options.iter().filter(|option| **option != "--help") {
+        let option = option.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+        assert!(task.contains(&format!("\n  {option} ")), "{option} is not in xtask/src/task/demo.rs");
+    }
+}
