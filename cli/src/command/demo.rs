@@ -161,7 +161,7 @@ impl Demo {
             && self.advance(stage, story, end, |stage| self.all_arrived(stage) && stage.is_settled())?;
         let seconds = started.elapsed().as_secs_f64();
         if in_time {
-            story.tell("All has arrived and is acked. Both stores are closed and opened once more ...");
+            story.tell("All has arrived, and both sides have acked it. Both stores are closed and opened once more ...");
             stage.check_rest(end)?;
         }
         Ok(Ending { figures: stage.figures(), under_way, seconds, in_time })
@@ -373,7 +373,7 @@ fn shown_again(repeated: u64) -> String {
     match repeated {
         0 => "0 after a kill".to_owned(),
         n => format!(
-            "{n} after a kill, since it came before their ack; under the same id, so not counted as duplicated"
+            "{n} after a kill that came before their ack; under the same id, so not counted as duplicated"
         ),
     }
 }

@@ -107,6 +107,35 @@ fn standing(person: &Person) -> (String, String, i32) {
     (text(&person.good(&["status"]).value(), "store"), text(&check, "verdict"), done.code)
 }
 
+/// As docs/restore.md says it is done.
+#[test]
+fn a_backup_is_three_files_and_is_put_back() {
+    let (ada, ben) = friends();
+    ada.good(&["rename", &ben.id, "Ben"]);
+    ada.good(&["send", "ben", "before"]);
+    let log = std::fs::metadata(ada.path().join("store.db-wal")).map_or(0, |log| log.len());
+    assert_eq!(log, 0, "a store at rest is one file");
+    let files = ["store.db", "store.key", "config.json"];
+    let kept: Vec<_> = files.iter().map(|name| std::fs::read(ada.path().join(name)).unwrap()).collect();
+    ada.good(&["send", "ben", "after"]);
+    assert_eq!(ada.good(&["history", "ben"]).lines.len(), 2);
+    for name in names(&ada.path()).iter().filter(|name| name.starts_with("store.db")) {
+        std::fs::remove_file(ada.path().join(name)).unwrap();
+    }
+    for (name, bytes) in files.iter().zip(&kept) {
+        std::fs::write(ada.path().join(name), bytes).unwrap();
+    }
+    assert_eq!(text(&ada.good(&["id"]).value(), "person"), ada.id);
+    assert_eq!(ada.good(&["friends"]).value()["name"], "Ben");
+    assert_eq!(ada.good(&["history", "ben"]).value()["text"], "before");
+    // What waited goes out, once.
+    let run = ben.start(&["run"]);
+    run.wait_for_type("status");
+    let up = ada.start(&["run"]);
+    assert_eq!(run.wait_for_type("message")["text"], "before");
+    assert_eq!(up.wait_for_type("delivery")["state"], "delivered");
+}
+
 #[test]
 fn copies_of_a_store_are_told_of_and_decided_about() {
     let (ada, ben) = friends();

@@ -178,7 +178,7 @@ impl Dark {
             }
             side = other(side);
         }
-        story.tell("All has arrived and is acked. Each store is opened once more, one after the other ...");
+        story.tell("All has arrived, and both sides have acked it. Each store is opened once more, one after the other ...");
         stage.look(&[0], end)?;
         stage.look(&[1], end)?;
         Ok(true)
