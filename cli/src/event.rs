@@ -1,5 +1,6 @@
 //! Events as they are shown.
 
+use crate::count::counted;
 use crate::output::{Output, body_text, one_line, put_body, time_text};
 use crate::person::{Names, short};
 use serde_json::{Value, json};
@@ -182,7 +183,7 @@ pub(crate) fn text(kind: &EventKind, names: &Names) -> String {
             format!("the clock here and a friend's differ by {} s", offset.unsigned_abs() / 1000)
         }
         EventKind::Fault { text } => format!("fault: {}", one_line(text)),
-        EventKind::Dropped { count } => format!("{count} short-lived events were lost"),
+        EventKind::Dropped { count } => format!("lost: {}", counted(*count, "short-lived event")),
         other => whisper::text(other, names).unwrap_or_else(|| "an event of a later version".to_owned()),
     }
 }

@@ -1,7 +1,7 @@
 //! What people read: names, plurals, advice, help. What programs read is tried elsewhere.
 
 use crate::friendship::friends;
-use crate::house::{Done, Person, subrosa, text};
+use crate::house::{Done, Person, Running, subrosa, text};
 use std::fs::File;
 
 impl Person {
@@ -164,6 +164,65 @@ fn global_options_are_explained_once() {
         assert!(!own.contains("A file whose first line"), "{own}");
         assert!(own.contains("`subrosa --help` explains") && own.contains("--passphrase-file"), "{own}");
     }
+}
+
+/// The columns of "First steps": what is written in Ada's terminal and in Ben's, in the order of the lines.
+fn first_steps(help: &[String]) -> Vec<(bool, String)> {
+    let lines = help.iter().skip_while(|line| !line.starts_with("First steps")).skip(1);
+    let mut steps = Vec::new();
+    for line in lines.take_while(|line| !line.is_empty()) {
+        let (left, right) = line.split_at_checked(42).unwrap_or((line, ""));
+        for (ben, step) in [(false, left.trim()), (true, right.trim())] {
+            if !step.is_empty() {
+                steps.push((ben, step.to_owned()));
+            }
+        }
+    }
+    steps
+}
+
+#[test]
+fn the_first_steps_of_the_help_work_as_they_stand() {
+    let help = Done::of(subrosa().arg("--help").output().unwrap()).lines;
+    let (ada, ben) = (Person::nobody(), Person::nobody());
+    let (mut runs, mut ids, mut invite) = ([None, None], [String::new(), String::new()], String::new());
+    let mut heard = Vec::new();
+    for (is_ben, step) in first_steps(&help) {
+        let (me, at) = (if is_ben { &ben } else { &ada }, usize::from(is_ben));
+        let step = step.replace("subrosa1...", &ids[1 - at]).replace("'subrosa:...'", &invite);
+        let command = step.strip_prefix(if is_ben { "subrosa --data ben " } else { "subrosa --data ada " });
+        let words: Vec<&str> = command.unwrap_or_default().split(' ').collect();
+        match (words[0], &mut runs[at]) {
+            ("run", _) => {
+                let run = me.start(&words);
+                run.wait_for_type("status");
+                runs[at] = Some(run);
+            }
+            ("", Some(run)) => {
+                run.type_line(&step);
+                if let Some(said) = step.strip_prefix("send ").and_then(|rest| rest.split_once(' ')) {
+                    run.wait_for_type("sent");
+                    let other: &Running = runs[1 - at].as_ref().unwrap();
+                    assert_eq!(other.wait_for_type("message")["text"], said.1);
+                    heard.push(said.1.to_owned());
+                }
+                if step == "quit" {
+                    assert_eq!(runs[at].take().unwrap().end(), 0);
+                }
+            }
+            ("", None) => panic!("{step} is typed, and nothing is up"),
+            (name, _) => {
+                let value = me.good(&words).values().remove(0);
+                match name {
+                    "init" => ids[at] = text(&value, "person"),
+                    "invite" => invite = text(&value, "text"),
+                    _ => {}
+                }
+            }
+        }
+    }
+    assert_eq!(heard, ["Hello", "Hello yourself"]);
+    assert!(runs.iter().all(Option::is_none), "both have quit");
 }
 
 #[test]
