@@ -64,7 +64,7 @@ fn an_event_has_the_name_and_where_names_collide_the_identity() {
     let inbox = ada.shows(&["inbox"], "");
     let both = format!("  Ben ({}): Hello", short(&ben));
     assert!(inbox.lines.iter().any(|line| line.ends_with(&both)), "{inbox:?}");
-    assert!(ada.complains(&["send", "ben", "Hello"], 1).contains("`subrosa friends`"));
+    assert!(ada.complains(&["send", "ben", "Hello"], 1).contains("friends`"));
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn errors_for_people_have_advice_and_no_code() {
     let wrong = ada.complains(&["archives", "add", "a.example:9,token"], 2);
     assert!(wrong.contains("--grant TOKEN"), "{wrong}");
     let wrong = ada.complains(&["send", "nobody", "Hello"], 1);
-    assert!(wrong.contains("`subrosa friends`"), "{wrong}");
+    assert!(wrong.contains("friends`"), "{wrong}");
     let (settings, key) = (ada.path().join("config.json"), ada.path().join("store.key"));
     let kept = std::fs::read(&key).unwrap();
     std::fs::remove_file(&key).unwrap();
@@ -101,7 +101,7 @@ fn errors_for_people_have_advice_and_no_code() {
     std::fs::write(&key, kept).unwrap();
     std::fs::write(&settings, "{\n  \"version\": 1,\n  \"key\"\n}\n").unwrap();
     let wrong = ada.complains(&["id"], 1);
-    for part in ["config.json is damaged", "line 4", "`subrosa init`"] {
+    for part in ["config.json is damaged", "line 4", "init`"] {
         assert!(wrong.contains(part), "{part} is not in {wrong}");
     }
     // As it is advised.
