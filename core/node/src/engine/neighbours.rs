@@ -78,8 +78,10 @@ impl Engine {
         let told = friend.record.told_neighbours.as_deref().and_then(read);
         let word = self.own_neighbours(Some(at), &networks());
         let due = neighbours::due(told.as_ref(), &word, now);
-        // The friend may have lost what it was told, or did not want it then.
-        if !due && (!opening || word.is_empty()) {
+        // The friend may have lost what it was told (a link that ends takes along what is on its way), or did not want it
+        // then. That there is nothing any more is said again until what was told before has ended by itself.
+        let holds = !word.is_empty() || told.as_ref().is_some_and(|told| told.expires > now);
+        if !due && !(opening && holds) {
             return;
         }
         let frame = Frame::Neighbours(self.numbered(word)).encode();

@@ -176,6 +176,35 @@ fn who_does_not_tell_or_take_keeps_to_itself_and_removal_forgets() {
     store.close().unwrap();
 }
 
+/// A link that ends takes along what is on its way. Here the friend hears it and does not take it, which is the same to
+/// who said it.
+#[test]
+fn what_is_taken_back_is_taken_back_again_at_the_next_link() {
+    let relay = Relay::new();
+    let silent = |config: &mut Config| {
+        user(&relay)(config);
+        config.whisper.tell_friends = false;
+    };
+    let deaf = |config: &mut Config| {
+        shares(config);
+        config.whisper.from_friends = false;
+    };
+    let (mut a, mut b) = (Host::with(user(&relay)), Host::with(shares));
+    make_friends(&mut a, &mut b);
+    told(&b, &a);
+    b.restart_with(deaf);
+    a.restart_with(silent);
+    linked(&mut a);
+    fence(&mut a, &mut b);
+    b.stop();
+    let store = open_store(&b);
+    let kept = store.read(|s| friend::get(s, a.id())).unwrap().unwrap().record.neighbours;
+    store.close().unwrap();
+    assert!(kept.is_some(), "the first time was in vain");
+    b.start_with(shares);
+    eventually("the end of it", || lists(&b) == (Vec::new(), Vec::new()));
+}
+
 /// Four archives that answer at once and have nothing must not keep us from asking the one that has it.
 #[test]
 fn the_archives_of_one_friend_do_not_keep_out_those_of_another() {
