@@ -82,7 +82,8 @@ impl Node {
         not_in_callback()?;
         config.check()?;
         let config = Arc::new(config);
-        let runtime = Runtime::new()?;
+        // Where strangers are served, they get no more than one of two.
+        let runtime = Runtime::new(if config.whisper.listen.is_empty() { 1 } else { 2 })?;
         let events = Arc::new(EventQueue::new(config.transient_events));
         let board = Arc::new(Board::default());
         let doors = Doors::new();

@@ -11,9 +11,11 @@ pub(crate) struct Runtime(Arc<Inner>);
 struct Inner(Option<tokio::runtime::Runtime>);
 
 impl Runtime {
-    pub(crate) fn new() -> Result<Runtime> {
+    /// With so many threads for tasks. With one, a frame passes from QUIC to the engine and back without a second thread
+    /// that has to be woken: on idle processors that is half of a message's way.
+    pub(crate) fn new(threads: usize) -> Result<Runtime> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
+            .worker_threads(threads)
             .thread_name("subrosa")
             .enable_all()
             .build()

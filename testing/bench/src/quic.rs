@@ -7,6 +7,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 pub(crate) const LOOPBACK: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
@@ -19,7 +20,8 @@ pub(crate) struct Bare {
 }
 
 impl Bare {
-    pub(crate) fn new() -> Bare {
+    /// With the server's tasks on the runtime `far`, and the client's where this is called.
+    pub(crate) fn new(far: &Handle) -> Bare {
         let certificate = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
         let der: CertificateDer<'static> = certificate.cert.der().clone();
         let key = PrivatePkcs8KeyDer::from(certificate.signing_key.serialize_der());
@@ -35,10 +37,13 @@ impl Bare {
         let mut transport = quinn::TransportConfig::default();
         transport.max_idle_timeout(Some(Duration::from_secs(300).try_into().unwrap()));
         config.transport_config(Arc::new(transport));
-        let server = Endpoint::server(config, LOOPBACK).unwrap();
+        let server = {
+            let _on = far.enter();
+            Endpoint::server(config, LOOPBACK).unwrap()
+        };
         let address = server.local_addr().unwrap();
         let accepting = server.clone();
-        tokio::spawn(async move {
+        far.spawn(async move {
             while let Some(incoming) = accepting.accept().await {
                 tokio::spawn(async move {
                     let connection = incoming.await.unwrap();

@@ -9,8 +9,9 @@ use tokio::runtime::Runtime;
 /// Ours and theirs take so many turns.
 const TURNS: usize = 5;
 
+/// One thread for tasks, as a node has that serves no strangers. Each end of a link gets a runtime of its own.
 fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
 /// The resident memory of this process, in bytes.

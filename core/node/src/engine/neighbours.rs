@@ -81,7 +81,8 @@ impl Engine {
         // The friend may have lost what it was told (a link that ends takes along what is on its way), or did not want it
         // then. That there is nothing any more is said again until what was told before has ended by itself.
         let holds = !word.is_empty() || told.as_ref().is_some_and(|told| told.expires > now);
-        if !due && !(opening && holds) {
+        let again = opening && holds;
+        if !due && !again {
             return;
         }
         let frame = Frame::Neighbours(self.numbered(word)).encode();

@@ -16,6 +16,7 @@ use subrosa_proto::friends::knock::{Expect, OwnDevice};
 use subrosa_proto::friends::pair::{DoorKeys, door_keys};
 use subrosa_proto::identity::{Certificate, DeviceKey, DevicePublic, Identity, PersonId};
 use subrosa_proto::time::Timestamp;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -39,6 +40,9 @@ impl Keyring for Keys {
         NOW
     }
 }
+
+/// Where a side is, and what one needs to dial it.
+type Place = (std::net::SocketAddr, PersonId, DevicePublic, DoorKeys);
 
 struct Side {
     person: PersonId,
@@ -71,7 +75,7 @@ impl Side {
         Side { person, device, door, endpoint, events }
     }
 
-    fn dial(&self, to: (std::net::SocketAddr, PersonId, DevicePublic, DoorKeys)) {
+    fn dial(&self, to: Place) {
         self.endpoint.dial(DialTarget {
             remote: to.0,
             person: to.1,
@@ -82,7 +86,7 @@ impl Side {
         });
     }
 
-    fn place(&self) -> (std::net::SocketAddr, PersonId, DevicePublic, DoorKeys) {
+    fn place(&self) -> Place {
         (self.endpoint.local_addr().unwrap(), self.person, self.device, self.door.clone())
     }
 
@@ -110,9 +114,14 @@ fn panic_with(why: &str) -> ! {
     std::process::exit(1)
 }
 
-/// Answers knocks and echoes frames.
-fn serve(side: Side) -> tokio::task::JoinHandle<()> {
-    tokio::spawn(async move {
+/// A side on the runtime `far` that answers knocks and echoes frames, and where it is.
+fn serve(far: &Handle) -> Place {
+    let side = {
+        let _on = far.enter();
+        Side::new()
+    };
+    let place = side.place();
+    far.spawn(async move {
         // The whole of it moves in here: an endpoint that is dropped closes.
         let mut side = side;
         let mut links = std::collections::HashMap::new();
@@ -133,23 +142,24 @@ fn serve(side: Side) -> tokio::task::JoinHandle<()> {
                 _ => {}
             }
         }
-    })
+    });
+    place
 }
 
-/// Small-message round trip on a link. Whoever asks is a task of the runtime on both sides, as a node's engine is: a
-/// hop to a thread outside would cost more than all else. Ours and theirs alternate in short batches.
+/// Small-message round trip on a link. Each end has a runtime of its own, as two nodes have, and whoever asks is a task of
+/// it, as a node's engine is: a hop to a thread outside would cost more than all else. Ours and theirs alternate in short
+/// batches.
 pub(crate) fn round_trip(table: &mut Table) {
     const BATCHES: usize = 10;
     const EACH: usize = 250;
-    let asking = async {
-        let bare = Bare::new();
+    let (near, far) = (runtime(), runtime());
+    let on = far.handle().clone();
+    let asking = async move {
+        let bare = Bare::new(&on);
         let connection = bare.connect().await;
         let (mut send, mut recv) = connection.open_bi().await.unwrap();
-        let server = Side::new();
-        let place = server.place();
-        serve(server);
         let mut client = Side::new();
-        client.dial(place);
+        client.dial(serve(&on));
         let link = client.up().await;
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..TURNS {
@@ -173,7 +183,7 @@ pub(crate) fn round_trip(table: &mut Table) {
         }
         (ours, theirs)
     };
-    let (ours, theirs) = runtime().block_on(async { tokio::spawn(asking).await.unwrap() });
+    let (ours, theirs) = near.block_on(async { tokio::spawn(asking).await.unwrap() });
     table.compare(
         "round trip of 100 bytes on a link, p50",
         "us",
@@ -187,13 +197,13 @@ pub(crate) fn round_trip(table: &mut Table) {
 /// Link set-up: TLS, knock, first message and its echo.
 pub(crate) fn set_up(table: &mut Table) {
     const EACH: usize = 60;
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    runtime().block_on(async {
-        let bare = Bare::new();
-        let server = Side::new();
-        let place = server.place();
-        serve(server);
+    let (near, far) = (runtime(), runtime());
+    let on = far.handle().clone();
+    let setting_up = async move {
+        let bare = Bare::new(&on);
+        let place = serve(&on);
         let mut client = Side::new();
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..TURNS {
             let mut times = Vec::new();
             for _ in 0..EACH {
@@ -218,7 +228,9 @@ pub(crate) fn set_up(table: &mut Table) {
             }
             theirs.push(median(times));
         }
-    });
+        (ours, theirs)
+    };
+    let (ours, theirs) = near.block_on(async { tokio::spawn(setting_up).await.unwrap() });
     table.compare(
         "link set-up with a first echo, p50",
         "ms",
@@ -252,9 +264,7 @@ const IDLE: usize = 500;
 /// KiB of resident memory per idle link of ours.
 pub(crate) fn idle_links() -> f64 {
     runtime().block_on(async {
-        let server = Side::new();
-        let place = server.place();
-        serve(server);
+        let place = serve(&Handle::current());
         let mut client = Side::new();
         client.dial(place.clone());
         let mut links = vec![client.up().await];
@@ -270,7 +280,7 @@ pub(crate) fn idle_links() -> f64 {
 /// KiB of resident memory per idle connection of bare quinn, with one stream that was used.
 pub(crate) fn idle_bare() -> f64 {
     runtime().block_on(async {
-        let bare = Bare::new();
+        let bare = Bare::new(&Handle::current());
         let mut connections = Vec::new();
         let mut before = 0.0;
         for n in 0..=IDLE {

@@ -61,8 +61,8 @@ pub(crate) fn transient(table: &mut Table) {
             }
         }
     });
-    let quic = runtime();
-    let bare = quic.block_on(async { Bare::new() });
+    let (quic, far) = (runtime(), runtime());
+    let bare = quic.block_on(async { Bare::new(far.handle()) });
     let (_connection, mut send, mut recv) = quic.block_on(async {
         let connection = bare.connect().await;
         let (send, recv) = connection.open_bi().await.unwrap();
