@@ -100,7 +100,7 @@ pub(super) struct Outbox {
 #[derive(Default)]
 struct DarkState {
     /// Lanes that wait, and at which message.
-    waiting: BTreeMap<Lane, MessageId>,
+    waiting: BTreeMap<Lane, WaitsAt>,
     /// What the host was told of.
     told: BTreeMap<Lane, (MessageId, Waits)>,
     /// Copies that were put out and have no answer yet.
@@ -126,6 +126,13 @@ struct DarkState {
     doubted: BTreeMap<Lane, (u64, Timestamp)>,
     /// When the present day of new epochs began, and how many there were.
     renumbers: (Option<Timestamp>, u32),
+}
+
+/// The message that a lane waits at.
+struct WaitsAt {
+    id: MessageId,
+    /// Its number in the present epoch, if it has one.
+    number: Option<u64>,
 }
 
 struct LaneState {
@@ -387,6 +394,14 @@ impl Outbox {
         Some(flight)
     }
 
+    /// Takes what stands there and all behind it on its lane out of the window.
+    fn remove_from(&mut self, key: (Lane, u64)) {
+        let keys: Vec<_> = self.window.range(key..=(key.0, u64::MAX)).map(|(k, _)| *k).collect();
+        for key in keys {
+            self.remove(key);
+        }
+    }
+
     fn make_void(&mut self, key: (Lane, u64)) {
         if let Some(flight) = self.window.get_mut(&key) {
             let cost = std::mem::take(&mut flight.cost);
@@ -439,7 +454,7 @@ impl Outbox {
 
     /// The message is not in the outbox any more: its lane waits for it no longer.
     pub(super) fn left(&mut self, id: MessageId) {
-        if let Some(lane) = self.dark.waiting.iter().find(|(_, waits)| **waits == id).map(|(lane, _)| *lane) {
+        if let Some(lane) = self.dark.waiting.iter().find(|(_, at)| at.id == id).map(|(lane, _)| *lane) {
             self.dark.waiting.remove(&lane);
             self.read_again();
         }

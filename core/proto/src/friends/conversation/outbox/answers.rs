@@ -32,10 +32,7 @@ impl Conversation {
         };
         self.out.lane(at.lane).stopped = Some(Stopped { id, why, cost });
         // What stands before it goes on: receipts for it are still to come.
-        let keys: Vec<_> = self.out.window.range(key..=(at.lane, u64::MAX)).map(|(k, _)| *k).collect();
-        for key in keys {
-            self.out.remove(key);
-        }
+        self.out.remove_from(key);
         self.out.progress(self.now, &self.config);
         let stop = Change::Stop { lane: at.lane, id, why };
         self.commit(vec![(stop, After::Stopped(at.lane, id, why))], out);

@@ -3,9 +3,9 @@
 
 use super::super::change::{Change, OutboxItem, Outcome, Outgoing, Query};
 use super::super::{After, Config, Conversation, Copied, Output, Waits};
-use super::{Asked, Flight, Mode, Step};
+use super::{Asked, Flight, Mode, Step, WaitsAt};
 use crate::friends::frame::Frame;
-use crate::friends::message::{Epoch, Lane, MessageId, Position, SendWay};
+use crate::friends::message::{Epoch, Lane, Position, SendWay};
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -170,14 +170,15 @@ impl Conversation {
         if self.out.by_id.contains_key(&id) || self.out.is_skipped(lane) {
             return;
         }
+        let at = self.out.waits_at(&m);
         match (m.way, self.out.mode) {
             (SendWay::LinkOnly, Mode::Dark) => {
                 let why = if self.direct { Waits::NoLink } else { Waits::NotDirect };
-                self.wait(lane, id, why, out);
+                self.wait(lane, at, why, out);
             }
-            (SendWay::Any | SendWay::LinkOnly, Mode::Early) => self.out.wait_silently(lane, id),
+            (SendWay::Any | SendWay::LinkOnly, Mode::Early) => self.out.wait_silently(lane, at),
             // Where nobody takes envelopes, waiting for a link is what all messages do.
-            (SendWay::Any, _) if self.dark.is_none() && self.direct => self.out.wait_silently(lane, id),
+            (SendWay::Any, _) if self.dark.is_none() && self.direct => self.out.wait_silently(lane, at),
             _ => self.take_for_copy(m, steps, out),
         }
     }
@@ -187,18 +188,18 @@ impl Conversation {
         if self.out.has_room_sealed(m.message.cost(), &self.config) {
             self.take_for_copy(m, steps, out);
         } else {
-            self.out.wait_for_room(m.lane, m.message.id);
+            self.out.wait_for_room(m.lane, self.out.waits_at(&m));
         }
     }
 
     /// Takes up a message that is copied, or was.
     pub(super) fn take_for_copy(&mut self, mut m: Outgoing, steps: &mut Vec<Step>, out: &mut Vec<Output>) {
         let (id, lane) = (m.message.id, m.lane);
-        let number = m.position.filter(|(epoch, _)| self.out.epoch == Some(*epoch)).map(|(_, seq)| seq);
+        let number = self.out.number_of(&m);
         m.copied = m.copied.filter(|_| number.is_some());
         let needs = self.needs_copy(m.copied, m.expires);
         if needs && let Err(why) = self.affordable(self.size_of(&m), self.wish(m.expires)) {
-            return self.wait(lane, id, why, out);
+            return self.wait(lane, WaitsAt { id, number }, why, out);
         }
         let seq = match number {
             Some(seq) if self.out.window.contains_key(&(lane, seq)) => return,
@@ -221,8 +222,9 @@ impl Conversation {
     }
 
     /// The lane waits, and the host is told.
-    fn wait(&mut self, lane: Lane, id: MessageId, why: Waits, out: &mut Vec<Output>) {
-        self.out.dark.waiting.insert(lane, id);
+    fn wait(&mut self, lane: Lane, at: WaitsAt, why: Waits, out: &mut Vec<Output>) {
+        let id = at.id;
+        self.out.wait_silently(lane, at);
         if self.out.dark.told.insert(lane, (id, why)) != Some((id, why)) {
             out.push(Output::Waiting { lane, id, why });
         }
@@ -349,7 +351,7 @@ impl Conversation {
                     flight.message = None;
                     // A store that waits for its host has refused, and is asked again when it goes on.
                     if !self.out.is_held() {
-                        self.wait(key.0, id, Waits::TooDear, out);
+                        self.wait(key.0, WaitsAt { id, number: Some(key.1) }, Waits::TooDear, out);
                     }
                 }
                 (_, None) => {

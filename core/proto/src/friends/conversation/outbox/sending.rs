@@ -189,6 +189,7 @@ impl Conversation {
                 } else if self.out.epoch == Some(epoch)
                     && !self.out.window.contains_key(&(lane, seq))
                     && !self.out.lane(lane).parked
+                    && !self.out.is_behind_waiting((lane, seq))
                 {
                     self.out.insert((lane, seq), None, true);
                 }
@@ -201,7 +202,7 @@ impl Conversation {
                 match m.position.filter(|(epoch, _)| self.out.epoch == Some(*epoch)) {
                     Some((_, seq)) if seq < acked => self.delivered(id, m.message.cost(), steps),
                     _ if m.way == SendWay::EnvelopesOnly => self.take_beside_link(m, steps, out),
-                    _ if !self.out.is_free(lane) => self.out.wait_silently(lane, id),
+                    _ if !self.out.is_free(lane) => self.out.wait_silently(lane, self.out.waits_at(&m)),
                     Some((_, seq)) => {
                         if !self.out.window.contains_key(&(lane, seq)) {
                             self.out.insert((lane, seq), Some(m), true);

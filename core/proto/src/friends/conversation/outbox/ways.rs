@@ -2,8 +2,9 @@
 //! are in `docs/copies.md`, "Ways".
 
 use super::super::Config;
-use super::{Flight, LaneState, Mode, Outbox};
-use crate::friends::message::{Lane, MessageId, SendWay};
+use super::super::change::Outgoing;
+use super::{Flight, LaneState, Mode, Outbox, WaitsAt};
+use crate::friends::message::{Lane, SendWay};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What goes in envelopes only, as far as it is in the window.
@@ -56,6 +57,12 @@ impl Outbox {
         self.is_stopped(lane) || self.dark.waiting.contains_key(&lane)
     }
 
+    /// Whether nothing that has a number can be told on the lane before another message of it goes, from which on the
+    /// friend would only hold it: here it would fill the window, and the message would find no room when it may go.
+    pub(super) fn is_behind_waiting(&self, (lane, seq): (Lane, u64)) -> bool {
+        self.dark.waiting.get(&lane).and_then(|at| at.number).is_some_and(|number| seq > number)
+    }
+
     /// Lanes of which nothing is read.
     pub(super) fn skipped_lanes(&self) -> Vec<Lane> {
         let stopped = |(lane, state): (&Lane, &LaneState)| state.stopped.map(|_| *lane);
@@ -87,13 +94,22 @@ impl Outbox {
         messages == 0 || (messages < config.copy_messages && bytes + cost <= config.copy_bytes)
     }
 
+    /// Its number in the present epoch.
+    pub(super) fn number_of(&self, m: &Outgoing) -> Option<u64> {
+        m.position.filter(|(epoch, _)| self.epoch == Some(*epoch)).map(|(_, seq)| seq)
+    }
+
+    pub(super) fn waits_at(&self, m: &Outgoing) -> WaitsAt {
+        WaitsAt { id: m.message.id, number: self.number_of(m) }
+    }
+
     /// The lane waits at this message, and the host need not know.
-    pub(super) fn wait_silently(&mut self, lane: Lane, at: MessageId) {
+    pub(super) fn wait_silently(&mut self, lane: Lane, at: WaitsAt) {
         self.dark.waiting.insert(lane, at);
     }
 
     /// The lane waits at this message until there is room for one more copy beside the link.
-    pub(super) fn wait_for_room(&mut self, lane: Lane, at: MessageId) {
+    pub(super) fn wait_for_room(&mut self, lane: Lane, at: WaitsAt) {
         self.sealed.crowded.insert(lane);
         self.wait_silently(lane, at);
     }
@@ -134,7 +150,9 @@ impl Outbox {
         let sealed = |(key, f): (&(Lane, u64), &Flight)| (f.way == SendWay::EnvelopesOnly).then_some(*key);
         let keys: Vec<_> = self.window.iter().filter_map(sealed).collect();
         for key in keys {
-            self.remove(key);
+            // With the voids behind it, which the friend holds until it comes: if they filled the window, it would never
+            // be read.
+            self.remove_from(key);
         }
         self.sealed.crowded.clear();
         self.dark.waiting.clear();

@@ -221,6 +221,28 @@ fn a_copy_that_lapses_beside_a_link_is_made_anew_and_nothing_is_due_after_its_en
     assert!(dim.rig.machine.deadline().is_none_or(|at| at > dim.rig.now));
 }
 
+/// Found by fuzzing: voids that the friend held behind it filled the window, and when its copy had lapsed it found no room
+/// there, so that nothing went on that link any more.
+#[test]
+fn a_copy_that_lapses_beside_a_link_is_made_anew_also_when_voids_behind_it_fill_the_window() {
+    let config = Config { window_messages: 2, ..Config::default() };
+    let rows = (1..=4).map(|n| going(n, SendWay::EnvelopesOnly)).collect();
+    let mut dim = Dim::new(config.clone(), rows);
+    dim.rig.input(Input::LinkUp(1));
+    dim.rig.hear(opening(vec![]));
+    assert_eq!(numbers(&dim.settle()), [1, 2, 3, 4]);
+    let epoch = dim.rig.machine.epoch().unwrap();
+    dim.came(vec![Frame::Kept([2, 3, 4].map(|n| message(n).id).to_vec())], 1);
+    let voids = dim.rig.said().iter().filter(|f| matches!(f, Frame::Void(_))).count();
+    assert_eq!(voids, 3, "more than the window has room for");
+    dim.rig.hear(receipt(epoch, 0, vec![(1, 3)]));
+    dim.rig.input(Input::Send(Outgoing { lane: 9, ..outgoing(5) }));
+    dim.settle();
+    assert!(said(&mut dim).is_empty(), "no room");
+    assert_eq!(numbers(&dim.pass(config.copy_ttl - Duration::from_secs(3_600))), [1]);
+    assert_eq!(said(&mut dim), [5]);
+}
+
 /// Found by the simulator: what another copy of the friend's store had taken from an envelope was missing for ever at the
 /// one that was linked.
 #[test]
