@@ -30,12 +30,27 @@ impl Outbox {
     /// Whether all of the outbox is in the window, or what is there leaves no room and does not go away.
     pub(super) fn all_read(&self, config: &Config) -> bool {
         let full = match self.mode {
-            Mode::Link => self.window.values().all(|f| f.held || f.way == SendWay::EnvelopesOnly),
+            Mode::Link => self.all_held(),
             _ => self.by_id.len() >= config.copy_messages || self.window_bytes >= config.copy_bytes,
         };
         let read =
             !self.unread && self.ahead.is_empty() && (self.mode == Mode::Link || !self.dark.voids_unread);
         self.loading.is_none() && (read || full)
+    }
+
+    /// Whether the friend holds all that is on the link, and not just until an envelope comes that is on its way: with that
+    /// all behind it goes away, and makes room for what may be what the friend misses on another lane.
+    fn all_held(&self) -> bool {
+        let mut awaited = None;
+        self.window.iter().all(|((lane, _), flight)| match flight.way {
+            SendWay::EnvelopesOnly => {
+                if !flight.held {
+                    awaited = Some(*lane);
+                }
+                true
+            }
+            _ => flight.held && awaited != Some(*lane),
+        })
     }
 }
 

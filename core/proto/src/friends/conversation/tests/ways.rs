@@ -243,6 +243,36 @@ fn a_copy_that_lapses_beside_a_link_is_made_anew_also_when_voids_behind_it_fill_
     assert_eq!(said(&mut dim), [5]);
 }
 
+/// Found by fuzzing: what had no room on the link yet was taken for something that we cannot say any more, and the friend for
+/// a restored backup.
+#[test]
+fn what_voids_behind_an_envelope_leave_no_room_for_is_no_hole() {
+    let config = Config { window_messages: 2, ..Config::default() };
+    let sealed = (1..=3).map(|n| going(n, SendWay::EnvelopesOnly));
+    let plain = (4..=5).map(|n| Outgoing { lane: 9, ..outgoing(n) });
+    let mut dim = Dim::new(config.clone(), sealed.chain(plain).collect());
+    dim.rig.input(Input::LinkUp(1));
+    dim.rig.hear(opening(vec![]));
+    assert_eq!(numbers(&dim.settle()), [1, 2, 3]);
+    assert_eq!(said(&mut dim), [4, 5]);
+    let epoch = dim.rig.machine.epoch().unwrap();
+    let first = Position { lane: 9, ..at(epoch, 0) };
+    dim.rig.hear(Frame::Refuse { position: first, id: message(4).id, why: Refusal::TooLarge });
+    dim.came(vec![Frame::Kept([2, 3].map(|n| message(n).id).to_vec())], 1);
+    dim.rig.input(Input::Retry(9));
+    dim.settle();
+    assert!(said(&mut dim).is_empty(), "voids fill the window");
+    let lanes = vec![lane_receipt(epoch, 0, vec![(1, 2)]), LaneReceipt { next: first, held: vec![(1, 1)] }];
+    dim.rig.hear(Frame::Receipt(Receipt { opening: false, more: false, lanes }));
+    dim.pass(config.retransmit.0);
+    assert!(!dim.rig.out.iter().any(|o| matches!(o, Output::Rollback { .. })));
+    assert_eq!(dim.rig.machine.epoch(), Some(epoch));
+    // The envelope comes, and with it all behind it goes.
+    dim.rig.hear(receipt(epoch, 3, vec![]));
+    dim.settle();
+    assert_eq!(said(&mut dim), [4, 5]);
+}
+
 /// Found by the simulator: what another copy of the friend's store had taken from an envelope was missing for ever at the
 /// one that was linked.
 #[test]
