@@ -39,6 +39,12 @@ Exit codes:
      found a problem
   4  the time given with --wait ran out; what was asked for is stored and goes on
      when the store is next open
+  5  done, but that could not be written to standard output (a full disk, say):
+     standard error says what was done
+
+Who closes the pipe behind standard output early, as `head` does, changes none of this:
+the rest is dropped without a word, and the command goes on. `run`, `inbox`, `chat` and
+`subscribe` end then, with 0, and what was not shown comes again.
 
 With --json every line of standard output is one JSON object with a \"type\". Fields
 may be added, and are never renamed.";

@@ -41,7 +41,7 @@ mod subscriptions;
 use crate::args::Args;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::home::{Home, Neighbours, Network};
-use crate::output::Output;
+use crate::output::{self, Output};
 use crate::person::Names;
 use crate::trial::peer;
 use clap::Subcommand;
@@ -272,17 +272,18 @@ impl Context<'_> {
         Ok(up.is_some())
     }
 
-    /// Marks an event as dealt with, if it is one that would come again.
+    /// Marks an event that was shown as dealt with, if it is one that would come again and somebody may read it.
     fn ack(&self, event: &Event) -> Result<(), Error> {
         match event.id {
-            Some(id) => subrosa::wait(self.node.ack(id)),
-            None => Ok(()),
+            Some(id) if output::is_read() => subrosa::wait(self.node.ack(id)),
+            _ => Ok(()),
         }
     }
 
     /// Shows that the time is over, and what goes on without it.
     fn waited(&self, text: &str) -> Outcome {
-        self.output.show(&serde_json::json!({"type": "waited", "text": text}), text)?;
+        let text = self.output.with_data(text);
+        self.output.show(&serde_json::json!({"type": "waited", "text": text}), &text)?;
         Ok(Exit::Waited)
     }
 }

@@ -1,5 +1,6 @@
 //! How a command ends: the exit codes, and what to do about an error.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,6 +15,8 @@ pub(crate) enum Exit {
     Broken,
     /// The time to wait ran out.
     Waited,
+    /// Of the commands that `run` read, one failed at least.
+    LineFailed,
 }
 
 impl From<Exit> for ExitCode {
@@ -22,6 +25,7 @@ impl From<Exit> for ExitCode {
             Exit::Done => 0,
             Exit::Broken => 3,
             Exit::Waited => 4,
+            Exit::LineFailed => 1,
         })
     }
 }
@@ -33,6 +37,12 @@ pub(crate) enum Failure {
     Error(Error),
     /// What was asked for makes no sense.
     Usage(String),
+    /// What was asked for is done, and only that could not be written.
+    Unwritten {
+        /// What was done, in words.
+        done: String,
+        error: Error,
+    },
 }
 
 impl From<Error> for Failure {
@@ -46,13 +56,29 @@ impl Failure {
         ExitCode::from(match self {
             Failure::Error(_) => 1,
             Failure::Usage(_) => 2,
+            Failure::Unwritten { .. } => 5,
         })
+    }
+
+    /// What went wrong, in words.
+    pub(crate) fn text(&self) -> Cow<'_, str> {
+        match self {
+            Failure::Error(error) => error.text().into(),
+            Failure::Usage(text) => text.into(),
+            Failure::Unwritten { done, error } => {
+                format!("this is done, but {}:\n{done}", error.text()).into()
+            }
+        }
     }
 
     /// What to do about it, where that depends on this command and the core cannot know it.
     pub(crate) fn advice(&self) -> Option<&'static str> {
-        let Failure::Error(error) = self else {
-            return Some("`subrosa --help` and `subrosa COMMAND --help` say what can be written");
+        let error = match self {
+            Failure::Error(error) => error,
+            Failure::Usage(_) => {
+                return Some("`subrosa --help` and `subrosa COMMAND --help` say what can be written");
+            }
+            Failure::Unwritten { .. } => return None,
         };
         match error.kind() {
             ErrorKind::StoreInUse => Some(

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let args = args::Args::read();
     log_to_stderr::start(args.verbose);
-    let output = output::Output::new(args.json);
+    let output = output::Output::new(args.json, args.data.as_deref());
     match command::run(args, &output) {
         Ok(exit) => exit.into(),
         Err(failure) => output.failure(&failure),

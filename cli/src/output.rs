@@ -6,18 +6,32 @@ use crate::failure::Failure;
 use serde_json::{Value, json};
 use std::fmt;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use subrosa::{Clock, Error, ErrorKind, SystemClock, Timestamp};
 
+/// Standard output was a pipe, and whoever read it has gone.
+static READER_GONE: AtomicBool = AtomicBool::new(false);
+
 /// Where results go.
+///
+/// A reader who has gone, as `head` does, is like one who does not look: what is shown is dropped without a word, and
+/// the command goes on. What exists to show something ends instead: it asks [`is_read`]. Every other fault, a full
+/// disk say, is an error.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
     json: bool,
+    /// The data directory as the user named it and a shell reads it, for commands that are suggested.
+    data: Option<&'static str>,
 }
 
 impl Output {
-    pub(crate) fn new(json: bool) -> Output {
-        Output { json }
+    /// `data`: what was given as --data.
+    pub(crate) fn new(json: bool, data: Option<&Path>) -> Output {
+        // Kept for as long as the process lives, as every output is.
+        let data = data.map(|dir| &*shell_word(&dir.display().to_string()).leak());
+        Output { json, data }
     }
 
     pub(crate) fn is_json(&self) -> bool {
@@ -29,6 +43,32 @@ impl Output {
         if self.json { write_line(value) } else { write_line(text) }
     }
 
+    /// Shows what was done. That it cannot be written does not undo it: the failure says both.
+    pub(crate) fn done(&self, value: &Value, text: impl fmt::Display) -> Result<(), Failure> {
+        let text = self.with_data(&text.to_string());
+        self.show(value, &text).map_err(|error| Failure::Unwritten { done: text, error })
+    }
+
+    /// `text` with the commands that it suggests, written `subrosa ...` between backticks, as they have to be typed
+    /// here: with the --data of this command.
+    pub(crate) fn with_data(&self, text: &str) -> String {
+        let Some(data) = self.data else { return text.to_owned() };
+        let mut parts = text.split("`subrosa ");
+        let mut whole = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            whole.push_str("`subrosa ");
+            // Help is the same everywhere.
+            let command = part.split('`').next().unwrap_or_default();
+            if !command.ends_with("--help") && !command.starts_with("--data") {
+                whole.push_str("--data ");
+                whole.push_str(data);
+                whole.push(' ');
+            }
+            whole.push_str(part);
+        }
+        whole
+    }
+
     /// Says something that a program does not need.
     pub(crate) fn say(&self, text: impl fmt::Display) -> Result<(), Error> {
         if self.json { Ok(()) } else { write_line(text) }
@@ -36,16 +76,19 @@ impl Output {
 
     /// Says why a command failed.
     pub(crate) fn failure(&self, failure: &Failure) -> ExitCode {
-        match failure {
+        let said = match failure {
             Failure::Error(error) if self.json => {
-                // The exit code says it too, when standard output is gone.
-                let _ = write_line(error_value(error));
+                let mut value = error_value(error);
+                value["text"] = self.with_data(error.text()).into();
+                write_line(value).is_ok() && !READER_GONE.load(Ordering::Relaxed)
             }
-            Failure::Error(error) => eprint(format_args!("error: {}", plain(error.text()))),
-            Failure::Usage(text) => eprint(format_args!("error: {text}")),
+            _ => false,
+        };
+        if !said {
+            eprint(format_args!("error: {}", self.with_data(&plain(&failure.text()))));
         }
         if let Some(advice) = failure.advice() {
-            eprint(format_args!("  hint: {advice}"));
+            eprint(format_args!("  hint: {}", self.with_data(advice)));
         }
         failure.code()
     }
@@ -67,10 +110,54 @@ fn eprint(text: fmt::Arguments) {
 }
 
 fn write_line(text: impl fmt::Display) -> Result<(), Error> {
+    if READER_GONE.load(Ordering::Relaxed) {
+        return Ok(());
+    }
     let mut out = io::stdout().lock();
-    writeln!(out, "{text}")
-        .and_then(|()| out.flush())
-        .map_err(|e| Error::new(ErrorKind::Io, format!("cannot write to standard output: {e}")))
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            READER_GONE.store(true, Ordering::Relaxed);
+            Ok(())
+        }
+        written => {
+            written.map_err(|e| Error::new(ErrorKind::Io, format!("cannot write to standard output: {e}")))
+        }
+    }
+}
+
+/// Whether somebody may still read standard output: it is no pipe whose other end is closed. What was shown is to be
+/// marked as seen only while this is so.
+pub(crate) fn is_read() -> bool {
+    if !READER_GONE.load(Ordering::Relaxed) && is_hung_up() {
+        READER_GONE.store(true, Ordering::Relaxed);
+    }
+    !READER_GONE.load(Ordering::Relaxed)
+}
+
+/// The other end of a pipe can be seen to be closed without writing.
+#[cfg(unix)]
+fn is_hung_up() -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let out = io::stdout();
+    let mut polled = [PollFd::new(&out, PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut polled, Some(&at_once)).is_ok()
+        && polled.iter().any(|fd| fd.revents().intersects(PollFlags::ERR | PollFlags::HUP))
+}
+
+/// Elsewhere it is noticed by writing.
+#[cfg(not(unix))]
+fn is_hung_up() -> bool {
+    false
+}
+
+/// A word as a shell reads it.
+fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+=:@,%\\".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// `text` on one line, with control characters (and those that reorder text) replaced.
@@ -157,6 +244,18 @@ mod tests {
         assert_eq!(plain("a\u{202e}b\rc"), "a\u{fffd}b\u{fffd}c");
         assert_eq!(one_line("yes\n12:00 ada: no"), "yes\u{21b5}12:00 ada: no");
         assert_eq!(body_text(&[0xff, 0], Some("image/png")), "(2 bytes of image/png)");
+    }
+
+    #[test]
+    fn suggested_commands_are_whole() {
+        let text = "there is none: `subrosa init` makes one, `subrosa init --help` says how; `--peer` and subrosa do not";
+        assert_eq!(Output::new(false, None).with_data(text), text);
+        assert_eq!(
+            Output::new(false, Some(Path::new("my friends/ada's"))).with_data(text),
+            "there is none: `subrosa --data 'my friends/ada'\\''s' init` makes one, `subrosa init --help` says how; \
+             `--peer` and subrosa do not"
+        );
+        assert_eq!(shell_word("/tmp/ada-1.x"), "/tmp/ada-1.x");
     }
 
     #[test]

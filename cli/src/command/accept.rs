@@ -25,7 +25,7 @@ impl Accept {
         let wait = context.check_wait(self.wait)?;
         let person = person::find(context.node, &self.person)?;
         subrosa::wait(context.node.request_accept(person))?;
-        context.output.show(
+        context.output.done(
             &json!({"type": "accepted", "person": person.text()}),
             format_args!("{} is your friend now", context.names.with_identity(&person)),
         )?;
@@ -34,7 +34,7 @@ impl Accept {
             return context
                 .waited("the friend did not come in this time, and will hear of it from `subrosa run`");
         }
-        context.output.show(
+        context.output.done(
             &json!({"type": "linked", "person": person.text()}),
             format_args!("linked with {}", context.names.of(&person)),
         )?;

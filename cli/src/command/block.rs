@@ -25,7 +25,7 @@ impl Block {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let person = person::find(context.node, &self.person)?;
         subrosa::wait(context.node.friend_block(person))?;
-        context.output.show(
+        context.output.done(
             &json!({"type": "blocked", "person": person.text()}),
             format_args!("{person} is blocked"),
         )?;
@@ -37,7 +37,7 @@ impl Unblock {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let person = person::find(context.node, &self.person)?;
         subrosa::wait(context.node.friend_unblock(person))?;
-        context.output.show(
+        context.output.done(
             &json!({"type": "unblocked", "person": person.text()}),
             format_args!("{person} is no longer blocked"),
         )?;

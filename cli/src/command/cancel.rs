@@ -25,7 +25,7 @@ impl Cancel {
             )
             .into());
         }
-        context.output.show(
+        context.output.done(
             &json!({"type": "cancelled", "message": id.to_string()}),
             format_args!("message {id} is cancelled"),
         )?;

@@ -6,7 +6,7 @@ use super::run::{close_on_signal, end};
 use crate::duration;
 use crate::failure::{Exit, Outcome};
 use crate::home::{Home, Network};
-use crate::output::Output;
+use crate::output::{self, Output};
 use crate::person;
 use crate::screen::Screen;
 use std::sync::Arc;
@@ -86,6 +86,9 @@ impl Chat {
                 // Closed under our hands, as was asked for.
                 Err(_) if ending.load(Ordering::SeqCst) => return Ok(Exit::Done),
                 other => other?,
+            }
+            if !output::is_read() {
+                return Ok(Exit::Done);
             }
             let (Some(limit), true) = (self.wait, input_over.load(Ordering::SeqCst)) else { continue };
             if talk.all_delivered() {

@@ -18,7 +18,7 @@ impl Decline {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let person = person::find(context.node, &self.person)?;
         subrosa::wait(context.node.request_decline(person))?;
-        context.output.show(
+        context.output.done(
             &json!({"type": "declined", "person": person.text()}),
             format_args!("the request of {} is declined", context.names.of(&person)),
         )?;

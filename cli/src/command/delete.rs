@@ -36,7 +36,7 @@ impl Delete {
         match self.what {
             What::Message { message } => {
                 subrosa::wait(context.node.message_delete(message))?;
-                context.output.show(
+                context.output.done(
                     &json!({"type": "message_deleted", "message": message.to_string()}),
                     format_args!("message {message} is deleted"),
                 )?;
@@ -44,7 +44,7 @@ impl Delete {
             What::Conversation { person } => {
                 let person = person::find(context.node, &person)?;
                 let deleted = subrosa::wait(context.node.conversation_delete(person))?;
-                context.output.show(
+                context.output.done(
                     &json!({"type": "conversation_deleted", "person": person.text(), "messages": deleted}),
                     format_args!("{deleted} messages from and to {} are deleted", person::short(&person)),
                 )?;

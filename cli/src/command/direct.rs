@@ -30,7 +30,7 @@ impl Direct {
         let direct = self.switch == Switch::On;
         subrosa::wait(context.node.friend_set_direct(person, direct))?;
         let text = if direct { "direct links are allowed" } else { "no direct links" };
-        context.output.show(
+        context.output.done(
             &json!({"type": "direct", "person": person.text(), "direct": direct}),
             format_args!("{}: {text}", context.names.of(&person)),
         )?;

@@ -26,7 +26,7 @@ impl Id {
                 write_identity(&path, &subrosa::wait(context.node.identity_export())?)?;
                 let path = path.display().to_string();
                 value["exported"] = path.as_str().into();
-                context.output.show(&value, format_args!("{person}\nThe secret key is in {path}"))?;
+                context.output.done(&value, format_args!("{person}\nThe secret key is in {path}"))?;
             }
             None => context.output.show(&value, person)?,
         }

@@ -4,6 +4,7 @@ use super::Context;
 use crate::duration;
 use crate::event;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::output;
 use std::time::Duration;
 use subrosa::EventKind;
 
@@ -41,7 +42,8 @@ impl Inbox {
             if !self.keep {
                 context.ack(event)?;
             }
-            Ok(None)
+            // What nobody reads any more comes again.
+            Ok((!output::is_read()).then_some(()))
         })?;
         Ok(Exit::Done)
     }

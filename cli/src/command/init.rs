@@ -35,7 +35,7 @@ impl Init {
         let person = node.identity();
         subrosa::wait(node.close())?;
         let dir = home.dir().display().to_string();
-        output.show(
+        output.done(
             &json!({"type": "identity", "person": person.text(), "data": dir}),
             format_args!("You are {person}\nYour store is in {dir}"),
         )?;

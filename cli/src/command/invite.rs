@@ -92,17 +92,23 @@ impl Create {
             label: self.label,
         };
         let invite = subrosa::wait(context.node.invite_create(options))?;
-        context.output.show(
+        let shown = context.output.show(
             &json!({
                 "type": "invite", "id": invite.id.to_string(), "text": invite.text,
                 "expires_ms": invite.expires.as_millis(),
             }),
             &invite.text,
-        )?;
+        );
+        // Its text is a secret, which is not for standard error.
+        shown.map_err(|error| Failure::Unwritten {
+            done: format!("invite {} is made: `subrosa invite list` shows it", invite.id),
+            error,
+        })?;
         if wait.is_none() && !context.live {
             context.output.say(format_args!(
-                "Good until {}. Your friend types: subrosa redeem 'TEXT'\nBe there when they do: subrosa run",
-                time_text(invite.expires)
+                "Good until {}. Your friend types: subrosa redeem 'TEXT'\nBe there when they do: {}",
+                time_text(invite.expires),
+                context.output.with_data("`subrosa run`")
             ))?;
         }
         let Some(limit) = wait else { return Ok(Exit::Done) };
@@ -171,7 +177,7 @@ fn revoke(context: &Context, text: &str) -> Outcome {
     let id = id.to_string();
     context
         .output
-        .show(&json!({"type": "invite_revoked", "id": id}), format_args!("invite {id} is revoked"))?;
+        .done(&json!({"type": "invite_revoked", "id": id}), format_args!("invite {id} is revoked"))?;
     Ok(Exit::Done)
 }
 

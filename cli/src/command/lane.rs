@@ -46,7 +46,7 @@ impl Skip {
 }
 
 fn show(context: &Context, name: &str, text: &str, person: &subrosa::PersonId, lane: u32) -> Outcome {
-    context.output.show(
+    context.output.done(
         &json!({"type": name, "person": person.text(), "lane": lane}),
         format_args!("lane {lane} to {} {text}", context.names.of(person)),
     )?;

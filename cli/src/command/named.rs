@@ -31,7 +31,7 @@ pub(super) fn list(
 /// Shows that an address was added or removed: `what` in words, after the address.
 pub(super) fn changed(context: &Context, mut event: Value, address: &str, what: &str) -> Outcome {
     event["address"] = address.into();
-    context.output.show(&event, format_args!("{address} {what}"))?;
+    context.output.done(&event, format_args!("{address} {what}"))?;
     Ok(Exit::Done)
 }
 

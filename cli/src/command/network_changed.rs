@@ -21,7 +21,7 @@ impl NetworkChanged {
         subrosa::wait(context.node.network_changed())?;
         let status = subrosa::wait(context.node.status())?;
         let addresses: Vec<String> = status.addresses.iter().map(|a| a.to_string()).collect();
-        context.output.show(
+        context.output.done(
             &json!({"type": "network_changed", "addresses": addresses}),
             format_args!("listening on {}, and dialling every friend anew", addresses.join(", ")),
         )?;

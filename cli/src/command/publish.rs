@@ -73,7 +73,7 @@ impl Publish {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         if let Some(id) = self.cancel {
             let done = subrosa::wait(context.node.publish_cancel(id))?;
-            context.output.show(
+            context.output.done(
                 &json!({"type": "publish_cancel", "publication": HEXLOWER.encode(&id.0), "cancelled": done}),
                 if done {
                     "cancelled"
@@ -104,7 +104,7 @@ impl Publish {
         what.pow_limit = Some(self.pow_limit);
         let id = subrosa::wait(context.node.publish(what))?;
         let text = HEXLOWER.encode(&id.0);
-        context.output.show(
+        context.output.done(
             &json!({"type": "publishing", "publication": text}),
             format_args!("publication {text} is stored, and leaves when its proof of work is found"),
         )?;

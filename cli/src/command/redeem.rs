@@ -46,13 +46,13 @@ impl Redeem {
         let person = subrosa::wait(context.node.invite_redeem(&self.invite, options))?;
         let text = person.text();
         let Some(limit) = wait else {
-            context.output.show(
+            context.output.done(
                 &json!({"type": "redeemed", "person": text, "state": "waiting"}),
                 format_args!("The invite of {text} is stored; `subrosa run` uses it"),
             )?;
             return Ok(Exit::Done);
         };
-        context.output.show(
+        context.output.done(
             &json!({"type": "redeemed", "person": text, "state": "waiting"}),
             format_args!("Asking {text} ..."),
         )?;

@@ -18,7 +18,7 @@ impl Remove {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let person = person::find(context.node, &self.person)?;
         subrosa::wait(context.node.friend_remove(person))?;
-        context.output.show(
+        context.output.done(
             &json!({"type": "removed", "person": person.text()}),
             format_args!("{} is no longer your friend", person::short(&person)),
         )?;

@@ -25,7 +25,7 @@ impl Rename {
         context.names.forget();
         let text =
             self.name.as_deref().map_or("has no name".to_owned(), |name| format!("is {}", one_line(name)));
-        context.output.show(
+        context.output.done(
             &json!({"type": "renamed", "person": person.text(), "name": self.name}),
             format_args!("{} {text}", person::short(&person)),
         )?;

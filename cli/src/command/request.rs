@@ -57,7 +57,7 @@ impl Request {
             .into());
         }
         subrosa::wait(context.node.request_send(person, self.greeting))?;
-        context.output.show(
+        context.output.done(
             &json!({"type": "requested", "person": person.text()}),
             format_args!("The request to {person} is stored; `subrosa run` repeats it until it is answered"),
         )?;

@@ -7,9 +7,9 @@ use crate::duration;
 use crate::event;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::home::{Home, Network};
-use crate::output::Output;
+use crate::output::{self, Output};
 use crate::person::Names;
-use std::io::BufRead;
+use std::io::{BufRead, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// Stay up: send, receive, and show what happens
 ///
 /// Delivers what waits, receives, answers who redeems an invite, and shows what happens; what is shown is marked as
-/// seen. Ends with Ctrl-C.
+/// seen. Ends with Ctrl-C, and when standard output is a pipe that nobody reads any more.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Run {
     /// Show durable events again the next time
@@ -34,7 +34,8 @@ pub(crate) struct Run {
     accept_all: bool,
 
     /// Read further commands from standard input, one per line, as they are written behind `subrosa`: `send ada
-    /// Hello`, `friends`, `help`. `quit` or the end of input ends
+    /// Hello`, `friends`, `help`. `quit` or the end of input ends. Unless it is a terminal, the exit code is then 1 if
+    /// a line failed; those after it are done all the same
     #[arg(short, long)]
     interactive: bool,
 
@@ -51,23 +52,32 @@ impl Run {
         let status = subrosa::wait(node.status())?;
         output.show(&status::value(&status), status::text(&status))?;
         let names = Names::new(&node);
+        let failed = Arc::new(AtomicBool::new(false));
         if self.interactive {
             let (node, home, output, ending) = (node.clone(), home.clone(), *output, Arc::clone(&ending));
-            let names = names.clone();
+            let names = Names::new(&node);
+            let failed = Arc::clone(&failed);
             std::thread::spawn(move || {
-                read_commands(&node, &names, &home, &output);
+                read_commands(&node, &names, &home, &output, &ending, &failed);
                 end(&node, &ending);
             });
         }
         let outcome = self.follow(&node, &names, output, &ending);
-        subrosa::wait(node.close())
-            .or_else(|e| if ending.load(Ordering::SeqCst) { Ok(()) } else { Err(e) })?;
-        outcome
+        let asked = ending.swap(true, Ordering::SeqCst);
+        subrosa::wait(node.close()).or_else(|e| if asked { Ok(()) } else { Err(e) })?;
+        match outcome? {
+            // Who types has seen it.
+            Exit::Done if failed.load(Ordering::SeqCst) && !std::io::stdin().is_terminal() => {
+                Ok(Exit::LineFailed)
+            }
+            exit => Ok(exit),
+        }
     }
 
     fn follow(&self, node: &Node, names: &Names, output: &Output, ending: &AtomicBool) -> Outcome {
         let started = Instant::now();
-        loop {
+        // Nobody who reads what happens: nothing to stay up for.
+        while output::is_read() {
             let left = match self.limit {
                 Some(limit) => match limit.checked_sub(started.elapsed()) {
                     Some(left) => left.min(TICK),
@@ -81,6 +91,7 @@ impl Run {
                 other => other?,
             }
         }
+        Ok(Exit::Done)
     }
 
     /// Shows the next event, if one comes within this time, and does what is to be done about it.
@@ -94,7 +105,7 @@ impl Run {
                 other => other?,
             }
         }
-        if let (Some(id), false) = (event.id, self.keep) {
+        if let (Some(id), false) = (event.id, self.keep || !output::is_read()) {
             subrosa::wait(node.ack(id))?;
         }
         Ok(())
@@ -116,7 +127,15 @@ pub(super) fn close_on_signal(node: &Node, ending: &Arc<AtomicBool>) -> Result<(
         .map_err(|e| subrosa::Error::new(ErrorKind::Io, format!("cannot watch for signals: {e}")).into())
 }
 
-fn read_commands(node: &Node, names: &Names, home: &Home, output: &Output) {
+/// Does what is typed, until the input ends or nobody reads what comes of it. `failed` says whether a line did.
+fn read_commands(
+    node: &Node,
+    names: &Names,
+    home: &Home,
+    output: &Output,
+    ending: &AtomicBool,
+    failed: &AtomicBool,
+) {
     for line in std::io::stdin().lock().lines() {
         // It may hold an invite.
         let Ok(line) = line.map(Zeroizing::new) else { return };
@@ -129,14 +148,26 @@ fn read_commands(node: &Node, names: &Names, home: &Home, output: &Output) {
         match line::parse(words.iter()) {
             Ok(command) => {
                 let context = Context { node, names, home, output, live: true };
-                if let Err(failure) = command.on_node(&context) {
+                let outcome = command.on_node(&context);
+                // Closed under its hands.
+                if ending.load(Ordering::SeqCst) {
+                    return;
+                }
+                if !matches!(outcome, Ok(Exit::Done)) {
+                    failed.store(true, Ordering::SeqCst);
+                }
+                if let Err(failure) = outcome {
                     output.failure(&failure);
                 }
             }
             // Help comes as an error too.
             Err(error) => {
+                failed.fetch_or(error.use_stderr(), Ordering::SeqCst);
                 let _ = error.print();
             }
+        }
+        if !output::is_read() {
+            return;
         }
     }
 }

@@ -93,7 +93,7 @@ impl Send {
         };
         if self.transient {
             subrosa::wait(context.node.send_transient(person, body))?;
-            context.output.show(
+            context.output.done(
                 &json!({"type": "sent_transient", "person": person.text()}),
                 format_args!("said, and not kept"),
             )?;
@@ -108,7 +108,7 @@ impl Send {
             way: self.way.into(),
         };
         let id = subrosa::wait(context.node.send(person, body, options))?;
-        context.output.show(
+        context.output.done(
             &json!({"type": "sent", "id": id.to_string(), "person": person.text(), "lane": self.lane}),
             format_args!("message {id} is stored and on its way"),
         )?;

@@ -89,7 +89,7 @@ impl ChangeKey {
             KeyKind::File => ("file", "The store opens with a new key file".to_owned()),
             KeyKind::Passphrase => ("passphrase", "The store opens with the new passphrase".to_owned()),
         };
-        output.show(&json!({"type": "key_changed", "key": kind}), text)?;
+        output.done(&json!({"type": "key_changed", "key": kind}), text)?;
         Ok(Exit::Done)
     }
 }
@@ -108,7 +108,7 @@ impl Decide {
         decided?;
         let role = role_name(status?.store);
         closed?;
-        output.show(&json!({"type": "store_decided", "store": role}), text)?;
+        output.done(&json!({"type": "store_decided", "store": role}), text)?;
         Ok(Exit::Done)
     }
 }
@@ -122,7 +122,7 @@ impl Wipe {
             return Err(Error::new(ErrorKind::Cancelled, "nothing was removed: it was not confirmed").into());
         }
         home.wipe()?;
-        output.show(
+        output.done(
             &json!({"type": "wiped", "data": dir}),
             format_args!("Identity, friends and messages are removed from {dir}"),
         )?;

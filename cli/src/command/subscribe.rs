@@ -6,7 +6,7 @@ use crate::event;
 use crate::failure::{Exit, Outcome};
 use crate::home::read_identity;
 use crate::neighbour::{self, Shared, SharedArgs};
-use crate::output::now;
+use crate::output::{self, now};
 use crate::person;
 use data_encoding::HEXLOWER;
 use serde_json::json;
@@ -80,7 +80,7 @@ impl Subscribe {
         what.since = self.since.map(|ago| now().before(ago));
         let id = subrosa::wait(context.node.subscribe(what))?;
         let text = HEXLOWER.encode(&id.0);
-        context.output.show(
+        context.output.done(
             &json!({"type": "subscribed", "subscription": text}),
             format_args!("subscription {text}"),
         )?;
@@ -103,7 +103,10 @@ fn follow(context: &Context, id: SubscriptionId, limit: Option<Duration>) -> Res
     ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst))
         .map_err(|e| Error::new(ErrorKind::Io, format!("cannot watch for signals: {e}")))?;
     let started = Instant::now();
-    while !ending.load(Ordering::SeqCst) && limit.is_none_or(|limit| started.elapsed() < limit) {
+    while !ending.load(Ordering::SeqCst)
+        && output::is_read()
+        && limit.is_none_or(|limit| started.elapsed() < limit)
+    {
         let Some(event) = subrosa::wait(context.node.next_event(TICK))? else { continue };
         match &event.kind {
             EventKind::Envelope(opened) if opened.subscription == id => {

@@ -48,7 +48,7 @@ impl Unsubscribe {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         subrosa::wait(context.node.unsubscribe(self.subscription))?;
         let id = HEXLOWER.encode(&self.subscription.0);
-        context.output.show(
+        context.output.done(
             &json!({"type": "unsubscribed", "subscription": id}),
             format_args!("subscription {id} has ended"),
         )?;

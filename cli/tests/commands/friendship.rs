@@ -193,8 +193,8 @@ fn commands_are_typed_into_run() {
     ada_runs.type_line("status");
     assert_eq!(ada_runs.wait_for_type("status")["links"], 1);
     ada_runs.type_line("quit");
-    assert_eq!(ada_runs.end(), 0);
-    // So does the end of input.
+    assert_eq!(ada_runs.end(), 1, "what was refused counts");
+    // The end of input ends, too.
     assert_eq!(ben_runs.end(), 0);
 }
 

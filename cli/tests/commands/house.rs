@@ -185,6 +185,21 @@ impl Drop for Running {
     }
 }
 
+/// Waits for the end of a process; its exit code. None if it goes on, or was killed.
+pub(crate) fn ends(mut child: Child) -> Option<i32> {
+    let pid = child.id().to_string();
+    let (say, heard) = channel();
+    let waiting = std::thread::spawn(move || {
+        let _ = say.send(child.wait());
+    });
+    let status = heard.recv_timeout(LONG);
+    if status.is_err() {
+        let _ = Command::new("kill").args(["-KILL", &pid]).status();
+    }
+    waiting.join().unwrap();
+    status.ok()?.unwrap().code()
+}
+
 /// A field that is text.
 pub(crate) fn text(value: &Value, field: &str) -> String {
     value[field].as_str().unwrap_or_else(|| panic!("no {field} in {value}")).to_owned()

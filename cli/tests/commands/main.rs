@@ -9,6 +9,7 @@ mod doctor;
 mod friendship;
 mod house;
 mod mistakes;
+mod output;
 mod store;
 mod trials;
 mod words;

@@ -8,7 +8,7 @@ fn without_an_identity_everything_says_so() {
     for command in [&["id"][..], &["status"], &["friends"], &["inbox"], &["run"], &["invite"]] {
         let error = nobody.fails(command);
         assert_eq!(error["kind"], 5, "{command:?}");
-        assert!(text(&error, "text").contains("subrosa init"), "{error}");
+        assert!(text(&error, "text").contains(" init`"), "{error}");
     }
     assert!(!nobody.path().exists(), "asking makes nothing");
 }

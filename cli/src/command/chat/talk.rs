@@ -4,7 +4,7 @@ use super::super::history;
 use crate::count::counted;
 use crate::event;
 use crate::failure::{Exit, Failure, Outcome};
-use crate::output::{body_text, now, one_line, time_text};
+use crate::output::{self, body_text, now, one_line, time_text};
 use crate::person::{Names, name_of};
 use crate::screen::{Input, Screen};
 use serde_json::json;
@@ -275,7 +275,7 @@ impl Talk {
     pub(super) fn show_next(&self, time: Duration) -> Result<(), Error> {
         if let Some(event) = subrosa::wait(self.node.next_event(time))? {
             let done = self.show(&event)?;
-            if let (Some(id), true) = (event.id, done) {
+            if let (Some(id), true) = (event.id, done && output::is_read()) {
                 subrosa::wait(self.node.ack(id))?;
             }
         }

@@ -51,7 +51,8 @@ impl<'a> Report<'a> {
             Verdict::Warning => "warning",
             Verdict::Problem => "problem",
         };
-        let hint = advice.map(|advice| format!("\n{:19}-> {advice}", "")).unwrap_or_default();
+        let advice = advice.map(|advice| self.output.with_data(advice));
+        let hint = advice.as_ref().map(|advice| format!("\n{:19}-> {advice}", "")).unwrap_or_default();
         self.output.show(
             &json!({"type": "check", "check": check, "verdict": name, "text": text, "advice": advice}),
             format_args!("{name:7}  {check:8}  {}{hint}", one_line(text)),
