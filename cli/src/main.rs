@@ -4,6 +4,7 @@
 
 mod args;
 mod command;
+mod confirm;
 mod count;
 mod duration;
 mod event;

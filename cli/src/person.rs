@@ -4,14 +4,28 @@
 use crate::output::one_line;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use subrosa::{Error, ErrorKind, FriendInfo, Node, PersonId};
+use subrosa::{Error, ErrorKind, FriendInfo, FriendState, Node, PersonId};
 
 /// Characters after `subrosa1` that must be given at least.
 const LEAST: usize = 4;
 const PAGE: usize = 256;
 
-/// Whom `text` means among friends and requests.
+/// Whom `text` means among friends and requests. Who is blocked is meant only where nobody else fits.
 pub(crate) fn find(node: &Node, text: &str) -> Result<PersonId, Error> {
+    find_among(&known(node)?, text, || blocked(node))
+}
+
+/// Whom `text` means among those who are blocked.
+pub(crate) fn find_blocked(node: &Node, text: &str) -> Result<PersonId, Error> {
+    find_among(&blocked(node)?, text, || Ok(Vec::new()))
+}
+
+/// Whom `text` means among these; the `last` of them only where nobody else fits.
+fn find_among(
+    known: &[(PersonId, Option<String>)],
+    text: &str,
+    last: impl FnOnce() -> Result<Vec<(PersonId, Option<String>)>, Error>,
+) -> Result<PersonId, Error> {
     let text = text.trim().to_lowercase();
     match PersonId::parse(&text) {
         Ok(person) => return Ok(person),
@@ -19,7 +33,6 @@ pub(crate) fn find(node: &Node, text: &str) -> Result<PersonId, Error> {
         Err(error) if text.len() >= 60 || text.contains(':') => return Err(error),
         Err(_) => {}
     }
-    let known = known(node)?;
     let named =
         known.iter().filter(|(_, name)| name.as_ref().is_some_and(|name| name.to_lowercase() == text));
     let mut found: Vec<PersonId> = named.map(|(person, _)| *person).collect();
@@ -37,6 +50,14 @@ pub(crate) fn find(node: &Node, text: &str) -> Result<PersonId, Error> {
     }
     found.sort();
     found.dedup();
+    if found.len() > 1 {
+        let last = last()?;
+        let (others, _): (Vec<_>, Vec<_>) =
+            found.iter().copied().partition(|person| last.iter().all(|(blocked, _)| blocked != person));
+        if !others.is_empty() {
+            found = others;
+        }
+    }
     match found.as_slice() {
         [person] => Ok(*person),
         [] => Err(Error::new(
@@ -48,6 +69,21 @@ pub(crate) fn find(node: &Node, text: &str) -> Result<PersonId, Error> {
             "several people have this name, or an identity that starts so: give the identity, as `subrosa friends` \
              lists it",
         )),
+    }
+}
+
+/// Who is blocked, with the names they had.
+fn blocked(node: &Node) -> Result<Vec<(PersonId, Option<String>)>, Error> {
+    let mut people = Vec::new();
+    let mut after = None;
+    loop {
+        let page = subrosa::wait(node.friend_list(after, PAGE))?;
+        let blocked = page.iter().filter(|friend| friend.state == FriendState::Blocked);
+        people.extend(blocked.map(|friend| (friend.person, friend.name.clone())));
+        after = page.last().map(|friend| friend.person);
+        if page.len() < PAGE {
+            return Ok(people);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::handle;
 use crate::node::subrosa_node;
 use crate::status::subrosa_status;
 use std::ffi::c_char;
-use subrosa::{Error, Secret32, StoreDecision, StoreKey, wait};
+use subrosa::{Error, Secret32, StoreDecision, StoreKey, wait, wipe_closed_store};
 
 /// Gives the store another key: `len` must be 32, random, from the system's key store. From now on only that opens it;
 /// a key or passphrase it had before does not any more. What is in it stays.
@@ -65,4 +65,19 @@ pub unsafe extern "C" fn subrosa_store_decide(node: *const subrosa_node, decisio
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn subrosa_store_wipe(node: *const subrosa_node) -> subrosa_status {
     boundary::status(|| handle::get(node)?.wipe())
+}
+
+/// Removes the store at `store`, a path in UTF-8, for good, as subrosa_store_wipe() does, without opening it: no key is
+/// needed, so that who has forgotten the passphrase can do it as well. Whatever is in the file is lost, a store of this
+/// library or not. SUBROSA_NOT_FOUND when there is none, SUBROSA_STORE_IN_USE while a node has it open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn subrosa_store_wipe_closed(store: *const c_char) -> subrosa_status {
+    boundary::status(|| {
+        // SAFETY: the caller keeps the rules of the header.
+        let store = unsafe { handle::text(store, "store")? };
+        if store.is_empty() {
+            return Err(Error::invalid("the path of the store is empty"));
+        }
+        wipe_closed_store(store)
+    })
 }

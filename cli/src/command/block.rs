@@ -1,9 +1,12 @@
 //! `block` and `unblock`: who is as a stranger to us, whatever they try.
 
 use super::Context;
+use super::remove::{given_up, loss};
+use crate::confirm::Confirm;
 use crate::failure::{Exit, Outcome};
 use crate::person;
 use serde_json::json;
+use subrosa::{ErrorKind, FriendState};
 
 /// End a friendship for good: no invite or request of theirs counts
 ///
@@ -12,22 +15,40 @@ use serde_json::json;
 pub(crate) struct Block {
     /// Who: a name, the identity, or the beginning of it
     person: String,
+
+    #[command(flatten)]
+    confirm: Confirm,
 }
 
 /// Let somebody who was blocked ask again
 #[derive(Debug, clap::Args)]
 pub(crate) struct Unblock {
-    /// Who: the identity
+    /// Who: the name they had, the identity, or the beginning of it; `friends` shows who is blocked
     person: String,
 }
 
 impl Block {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let person = person::find(context.node, &self.person)?;
+        let friend = match subrosa::wait(context.node.friend_get(person)) {
+            Ok(friend) if friend.state != FriendState::Blocked => Some(friend),
+            // Nothing is lost with who is no friend.
+            Ok(_) => None,
+            Err(error) if error.kind() == ErrorKind::NotAFriend => None,
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(friend) = &friend {
+            self.confirm.ask(loss(friend))?;
+        }
+        let waiting = match &friend {
+            Some(_) => subrosa::wait(context.node.friend_get(person))?.queued_messages,
+            None => 0,
+        };
         subrosa::wait(context.node.friend_block(person))?;
+        let rest = friend.map(|friend| given_up(&friend, waiting)).unwrap_or_default();
         context.output.done(
-            &json!({"type": "blocked", "person": person.text()}),
-            format_args!("{person} is blocked"),
+            &json!({"type": "blocked", "person": person.text(), "given_up": waiting}),
+            format_args!("{person} is blocked{rest}"),
         )?;
         Ok(Exit::Done)
     }
@@ -35,11 +56,13 @@ impl Block {
 
 impl Unblock {
     pub(crate) fn run(self, context: &Context) -> Outcome {
-        let person = person::find(context.node, &self.person)?;
+        let person = person::find_blocked(context.node, &self.person)?;
         subrosa::wait(context.node.friend_unblock(person))?;
         context.output.done(
             &json!({"type": "unblocked", "person": person.text()}),
-            format_args!("{person} is no longer blocked"),
+            format_args!(
+                "{person} is no longer blocked, and no friend: an invite or a request makes you friends again"
+            ),
         )?;
         Ok(Exit::Done)
     }

@@ -1,7 +1,10 @@
 //! `delete`: deletes a message or a conversation.
 
 use super::Context;
+use super::remove::messages;
+use crate::confirm::Confirm;
 use crate::failure::{Exit, Outcome};
+use crate::output::{body_text, time_text};
 use crate::person;
 use clap::Subcommand;
 use serde_json::json;
@@ -23,30 +26,68 @@ enum What {
         /// The message's id
         #[arg(value_parser = MessageId::parse)]
         message: MessageId,
+
+        #[command(flatten)]
+        confirm: Confirm,
     },
     /// Delete all messages from and to a friend, but those that still wait to be sent. The friend stays a friend
     Conversation {
         /// With whom: a name, the identity, or the beginning of it
         person: String,
+
+        #[command(flatten)]
+        confirm: Confirm,
     },
 }
 
 impl Delete {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         match self.what {
-            What::Message { message } => {
+            What::Message { message, confirm } => {
+                let it = subrosa::wait(context.node.message_get(message))?;
+                confirm.ask(format_args!(
+                    "The message of {}, {:?}, is then gone from here for good.",
+                    time_text(it.sent),
+                    body_text(&it.body, it.content_type.as_deref()),
+                ))?;
                 subrosa::wait(context.node.message_delete(message))?;
                 context.output.done(
                     &json!({"type": "message_deleted", "message": message.to_string()}),
                     format_args!("message {message} is deleted"),
                 )?;
             }
-            What::Conversation { person } => {
+            What::Conversation { person, confirm } => {
                 let person = person::find(context.node, &person)?;
+                let who = person::short(&person);
+                // Somebody without messages here is an error before it is a question.
+                subrosa::wait(context.node.message_list(person, None, 1))?;
+                confirm.ask(format_args!(
+                    "All messages from and to {who} are then gone from here for good, those you have not seen \
+                     included. The other side keeps theirs."
+                ))?;
+                let before = subrosa::wait(context.node.status())?.unacked_messages;
                 let deleted = subrosa::wait(context.node.conversation_delete(person))?;
+                let unseen = before.saturating_sub(subrosa::wait(context.node.status())?.unacked_messages);
+                let kept = match subrosa::wait(context.node.friend_get(person)) {
+                    Ok(friend) => friend.queued_messages,
+                    // A friend no more, and nothing waits for them.
+                    Err(_) => 0,
+                };
+                let mut text = format!("Deleted: {}, from and to {who}", messages(deleted));
+                if unseen > 0 {
+                    text.push_str(&format!(", {unseen} of them never shown"));
+                }
+                if kept > 0 {
+                    text.push_str(&format!(
+                        "\nNot deleted: what still waits to be sent, {kept}. `subrosa cancel ID` takes one back"
+                    ));
+                }
                 context.output.done(
-                    &json!({"type": "conversation_deleted", "person": person.text(), "messages": deleted}),
-                    format_args!("{deleted} messages from and to {} are deleted", person::short(&person)),
+                    &json!({
+                        "type": "conversation_deleted", "person": person.text(), "messages": deleted,
+                        "unseen": unseen, "waiting": kept,
+                    }),
+                    text,
                 )?;
             }
         }

@@ -43,7 +43,7 @@ enum Action {
 #[derive(Debug, clap::Args)]
 struct Create {
     /// How long it is good for
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "24h")]
+    #[arg(long, value_name = "DURATION", value_parser = duration::some, default_value = "24h")]
     expires: Duration,
 
     /// Who uses it is a friend at once, with no request to accept. Who steals it, too

@@ -43,7 +43,7 @@ pub(crate) struct Publish {
     sign: bool,
 
     /// How long it lives
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "1h")]
+    #[arg(long, value_name = "DURATION", value_parser = duration::some, default_value = "1h")]
     ttl: Duration,
 
     /// The proof of work it shall show [default: 0.002, the least that archives take]
@@ -99,6 +99,9 @@ impl Publish {
             true if context.live => return Err(Failure::Usage("say what to publish".into())),
             true => read_body()?,
         };
+        if body.is_empty() {
+            return Err(Failure::Usage("it is empty: write its text, or give it on standard input".into()));
+        }
         let mut what = Publication::new(to, self.topic.unwrap_or_default(), body);
         (what.ttl, what.signed, what.pow) = (self.ttl, self.sign, self.pow);
         what.pow_limit = Some(self.pow_limit);

@@ -1,9 +1,11 @@
 //! `remove`: ends a friendship.
 
 use super::Context;
+use crate::confirm::Confirm;
 use crate::failure::{Exit, Outcome};
 use crate::person;
 use serde_json::json;
+use subrosa::FriendInfo;
 
 /// End a friendship
 ///
@@ -12,16 +14,51 @@ use serde_json::json;
 pub(crate) struct Remove {
     /// Who: a name, the identity, or the beginning of it
     person: String,
+
+    #[command(flatten)]
+    confirm: Confirm,
 }
 
 impl Remove {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let person = person::find(context.node, &self.person)?;
+        let friend = subrosa::wait(context.node.friend_get(person))?;
+        self.confirm.ask(loss(&friend))?;
+        let waiting = subrosa::wait(context.node.friend_get(person))?.queued_messages;
         subrosa::wait(context.node.friend_remove(person))?;
         context.output.done(
-            &json!({"type": "removed", "person": person.text()}),
-            format_args!("{} is no longer your friend", person::short(&person)),
+            &json!({"type": "removed", "person": person.text(), "given_up": waiting}),
+            format_args!("{} is no longer your friend{}", person::short(&person), given_up(&friend, waiting)),
         )?;
         Ok(Exit::Done)
     }
+}
+
+/// What the end of a friendship costs.
+pub(super) fn loss(friend: &FriendInfo) -> String {
+    let queue = match friend.queued_messages {
+        0 => String::new(),
+        n => format!(", and what waits for them, {}, is never sent", messages(n)),
+    };
+    format!(
+        "The friendship with {} ends{queue}. Only a new invite or request makes you friends again.",
+        person::short(&friend.person)
+    )
+}
+
+/// What it has cost, and what is left.
+pub(super) fn given_up(friend: &FriendInfo, waiting: u64) -> String {
+    let queue = match waiting {
+        0 => String::new(),
+        n => format!("; what waited for them, {}, is given up", messages(n)),
+    };
+    format!(
+        "{queue}\nWhat you said to each other is still here: `subrosa delete conversation {}` deletes it",
+        friend.person
+    )
+}
+
+/// A number of messages, in words.
+pub(super) fn messages(number: u64) -> String {
+    if number == 1 { "1 message".into() } else { format!("{number} messages") }
 }

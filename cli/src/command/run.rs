@@ -136,9 +136,13 @@ fn read_commands(
     ending: &AtomicBool,
     failed: &AtomicBool,
 ) {
-    for line in std::io::stdin().lock().lines() {
+    loop {
         // It may hold an invite.
-        let Ok(line) = line.map(Zeroizing::new) else { return };
+        let mut line = Zeroizing::new(String::new());
+        // Held for this line only: a command that asks reads the next one.
+        if !std::io::stdin().lock().read_line(&mut line).is_ok_and(|n| n > 0) {
+            return;
+        }
         let words = Zeroizing::new(words(&line));
         match words.first().map(String::as_str) {
             None => continue,

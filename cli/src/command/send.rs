@@ -31,7 +31,7 @@ pub(crate) struct Send {
     lane: u32,
 
     /// Give it up if it is not delivered by then
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    #[arg(long, value_name = "DURATION", value_parser = duration::some)]
     ttl: Option<Duration>,
 
     /// By which ways it may go. What goes one way only waits for that way, and its lane waits with it: "link" never
@@ -91,6 +91,11 @@ impl Send {
             true if context.live => return Err(Failure::Usage("say what to send".into())),
             true => read_body()?,
         };
+        if body.is_empty() {
+            return Err(Failure::Usage(
+                "the message is empty: write its text, or give it on standard input".into(),
+            ));
+        }
         if self.transient {
             subrosa::wait(context.node.send_transient(person, body))?;
             context.output.done(

@@ -1,14 +1,14 @@
 //! `store`: another key for the store, which of two copies goes on, and the end of it.
 
 use super::status::role_name;
+use crate::confirm::Confirm;
 use crate::failure::{Exit, Outcome};
 use crate::home::{Home, KeyKind, Network, NewKey};
 use crate::output::Output;
 use clap::Subcommand;
 use serde_json::json;
-use std::io::{BufRead, Read, Write};
 use std::path::PathBuf;
-use subrosa::{Error, ErrorKind, StoreDecision};
+use subrosa::StoreDecision;
 
 /// Give the store another key, say which of two copies goes on, or remove it for good
 #[derive(Debug, clap::Args)]
@@ -61,12 +61,11 @@ enum Decision {
 /// Remove identity, friends and messages from this machine for good
 ///
 /// The keys are overwritten and the files deleted. Friends are not told. Without a copy of the identity (`subrosa id
-/// --export`) nobody can be you again.
+/// --export`) nobody can be you again. Neither key nor passphrase is needed.
 #[derive(Debug, clap::Args)]
 struct Wipe {
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    confirm: Confirm,
 }
 
 impl Store {
@@ -118,9 +117,9 @@ impl Wipe {
         // What cannot be wiped is said before anything is asked.
         home.settings()?;
         let dir = home.dir().display().to_string();
-        if !self.yes && !confirmed(&dir)? {
-            return Err(Error::new(ErrorKind::Cancelled, "nothing was removed: it was not confirmed").into());
-        }
+        self.confirm.ask(format_args!(
+            "The identity, the friends and all messages in {dir} are then gone for good."
+        ))?;
         home.wipe()?;
         output.done(
             &json!({"type": "wiped", "data": dir}),
@@ -128,21 +127,4 @@ impl Wipe {
         )?;
         Ok(Exit::Done)
     }
-}
-
-/// Asks on standard error, so that standard output stays for programs.
-fn confirmed(dir: &str) -> Result<bool, Error> {
-    let mut errors = std::io::stderr();
-    let _ = write!(
-        errors,
-        "This removes the identity, the friends and all messages in {dir} for good.\nType wipe to go on: "
-    )
-    .and_then(|()| errors.flush());
-    let mut answer = String::new();
-    std::io::stdin()
-        .lock()
-        .take(64)
-        .read_line(&mut answer)
-        .map_err(|e| Error::new(ErrorKind::Io, format!("cannot read standard input: {e}")))?;
-    Ok(answer.trim() == "wipe")
 }

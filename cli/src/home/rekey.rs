@@ -98,12 +98,11 @@ impl Home {
         if kind == KeyKind::Passphrase { remove(&key_path) } else { Ok(()) }
     }
 
-    /// Removes store, keys and settings for good. The store must open, unless it is gone already.
+    /// Removes store, keys and settings for good, without opening the store: nobody has to know its key.
     pub(crate) fn wipe(&self) -> Result<(), Error> {
         self.settings()?;
         if self.store_path().exists() {
-            let node = self.open(Network::Off)?;
-            subrosa::wait(node.store_wipe())?;
+            subrosa::wipe_closed_store(self.store_path())?;
         }
         remove(&self.dir.join(NEXT_KEY))?;
         remove(&self.key_path())?;

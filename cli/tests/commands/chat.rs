@@ -114,83 +114,7 @@ fn only_friends_chat() {
 #[cfg(target_os = "linux")]
 mod terminal {
     use super::*;
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
-    use std::fs::{File, OpenOptions};
-    use std::io::Read;
-    use std::process::Child;
-    use std::sync::mpsc::{Receiver, channel};
-    use std::time::{Duration, Instant};
-
-    /// A chat on a terminal of its own.
-    struct Terminal {
-        keyboard: File,
-        other_side: File,
-        shown: Receiver<Vec<u8>>,
-        text: String,
-        chat: Child,
-    }
-
-    impl Terminal {
-        fn new(person: &Person, args: &[&str]) -> Terminal {
-            let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-            grantpt(&master).unwrap();
-            unlockpt(&master).unwrap();
-            let size = Winsize { ws_row: 24, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
-            tcsetwinsize(&master, size).unwrap();
-            let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-            let slave = OpenOptions::new().read(true).write(true).open(name).unwrap();
-            let chat = person
-                .command(args)
-                .stdin(slave.try_clone().unwrap())
-                .stdout(slave.try_clone().unwrap())
-                .spawn()
-                .unwrap();
-            let keyboard = File::from(master);
-            let mut screen = keyboard.try_clone().unwrap();
-            let (say, shown) = channel();
-            std::thread::spawn(move || {
-                let mut bytes = [0; 4096];
-                while let Ok(n @ 1..) = screen.read(&mut bytes) {
-                    if say.send(bytes[..n].to_vec()).is_err() {
-                        return;
-                    }
-                }
-            });
-            Terminal { keyboard, other_side: slave, shown, text: String::new(), chat }
-        }
-
-        fn press(&mut self, keys: &str) {
-            self.keyboard.write_all(keys.as_bytes()).unwrap();
-        }
-
-        /// Waits until this was shown, and forgets all up to there.
-        fn wait_for(&mut self, what: &str) {
-            let end = Instant::now() + Duration::from_secs(60);
-            loop {
-                if let Some(at) = self.text.find(what) {
-                    self.text.drain(..at + what.len());
-                    return;
-                }
-                let left = end.saturating_duration_since(Instant::now());
-                match self.shown.recv_timeout(left) {
-                    Ok(bytes) => self.text.push_str(&String::from_utf8_lossy(&bytes)),
-                    Err(_) => panic!("{what:?} was not shown, but {:?}", self.text),
-                }
-            }
-        }
-
-        fn echoes(&self) -> bool {
-            tcgetattr(&self.other_side).unwrap().local_modes.contains(LocalModes::ECHO | LocalModes::ICANON)
-        }
-    }
-
-    impl Drop for Terminal {
-        fn drop(&mut self) {
-            let _ = self.chat.kill();
-            let _ = self.chat.wait();
-        }
-    }
+    use crate::terminal::Terminal;
 
     #[test]
     fn a_chat_on_a_terminal_says_that_somebody_types() {
@@ -219,7 +143,7 @@ mod terminal {
         terminal.wait_for("(1 delivered)");
         // Ctrl-D on an empty line ends, and the terminal is as before.
         terminal.press("\u{4}");
-        assert!(terminal.chat.wait().unwrap().success());
+        assert!(terminal.child.wait().unwrap().success());
         assert!(terminal.echoes());
         assert_eq!(ben_chats.end(), 0);
     }
@@ -231,9 +155,9 @@ mod terminal {
         terminal.wait_for("> ");
         assert!(!terminal.echoes());
         let kill =
-            std::process::Command::new("kill").args(["-INT", &terminal.chat.id().to_string()]).status();
+            std::process::Command::new("kill").args(["-INT", &terminal.child.id().to_string()]).status();
         assert!(kill.unwrap().success());
-        assert!(terminal.chat.wait().unwrap().success());
+        assert!(terminal.child.wait().unwrap().success());
         assert!(terminal.echoes());
     }
 }

@@ -251,13 +251,13 @@ fn messages_and_conversations_are_deleted() {
         run.wait_for_type("delivery");
     }
     drop((receive, run));
-    assert_eq!(ben.good(&["delete", "message", &first]).value()["message"], first);
-    assert_eq!(ben.fails(&["delete", "message", &first])["kind"], 5);
+    assert_eq!(ben.good(&["delete", "message", &first, "--yes"]).value()["message"], first);
+    assert_eq!(ben.fails(&["delete", "message", &first, "--yes"])["kind"], 5);
     assert_eq!(ben.good(&["history", &ada.id]).lines.len(), 2);
     // One that waits stays, and must be cancelled before it goes.
     let waiting = text(&ada.good(&["send", &ben.id, "later"]).value(), "id");
-    assert_eq!(ada.fails(&["delete", "message", &waiting])["kind"], 3);
-    let deleted = ada.good(&["delete", "conversation", &ben.id]).value();
+    assert_eq!(ada.fails(&["delete", "message", &waiting, "--yes"])["kind"], 3);
+    let deleted = ada.good(&["delete", "conversation", &ben.id, "--yes"]).value();
     assert_eq!((&deleted["type"], &deleted["messages"]), (&"conversation_deleted".into(), &3.into()));
     assert_eq!(text(&ada.good(&["history", &ben.id]).value(), "id"), waiting);
     assert_eq!(ben.good(&["history", &ada.id]).lines.len(), 2, "the other keeps theirs");
@@ -293,7 +293,7 @@ fn an_invite_waits_for_who_uses_it() {
 fn a_friendship_ends() {
     let (ada, ben) = friends();
     ada.good(&["send", &ben.id, "never to arrive"]);
-    assert_eq!(ada.good(&["remove", &ben.id[..20]]).value()["type"], "removed");
+    assert_eq!(ada.good(&["remove", &ben.id[..20], "--yes"]).value()["type"], "removed");
     assert!(ada.good(&["friends"]).lines.is_empty());
     assert_eq!(ada.fails(&["send", &ben.id, "Hello"])["kind"], 7);
     assert_eq!(ada.fails(&["remove", &ben.id])["kind"], 7);
@@ -331,7 +331,7 @@ fn a_friend_has_a_name() {
 #[test]
 fn who_is_blocked_is_no_friend() {
     let (ada, ben) = friends();
-    assert_eq!(ada.good(&["block", &ben.id]).value()["type"], "blocked");
+    assert_eq!(ada.good(&["block", &ben.id, "--yes"]).value()["type"], "blocked");
     assert_eq!(ada.good(&["friends"]).value()["state"], "blocked");
     assert_eq!(ada.fails(&["send", &ben.id, "Hello"])["kind"], 7);
     assert_eq!(ada.good(&["unblock", &ben.id]).value()["type"], "unblocked");

@@ -8,8 +8,11 @@ mod dark;
 mod doctor;
 mod friendship;
 mod house;
+mod loss;
 mod mistakes;
 mod output;
 mod store;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod trials;
 mod words;

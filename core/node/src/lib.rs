@@ -62,7 +62,7 @@ pub use event::{
 pub use node::{
     FriendInfo, FriendState, InviteInfo, InviteOptions, InviteState, MessageInfo, MessageState, NewInvite,
     Node, PeerInfo, PowCost, Publication, PublishTo, RedeemOptions, RequestInfo, SendOptions, Status,
-    SubscribeKey, Subscription, SubscriptionInfo, SubscriptionKind,
+    SubscribeKey, Subscription, SubscriptionInfo, SubscriptionKind, wipe_closed_store,
 };
 pub use subrosa_net::gossip::PeerAddress;
 pub use subrosa_proto::crypto::Secret32;

@@ -19,6 +19,7 @@ pub use peers::PeerInfo;
 pub use publish::{PowCost, Publication, PublishTo};
 pub use requests::RequestInfo;
 pub use status::Status;
+pub use store::wipe_closed_store;
 pub use subscribe::{SubscribeKey, Subscription, SubscriptionInfo, SubscriptionKind};
 
 use crate::config::Config;

@@ -59,7 +59,8 @@ operations! {
     "store_change_key" 2, Node::store_change_key,
         ["subrosa_store_change_key", "subrosa_store_change_passphrase"], Lines(&["store change-key"]);
     "store_decide" 2, Node::store_decide, ["subrosa_store_decide"], Lines(&["store decide"]);
-    "store_wipe" 2, Node::store_wipe, ["subrosa_store_wipe"], Lines(&["store wipe"]);
+    "store_wipe" 2, (Node::store_wipe, |path: &'static str| drop(crate::wipe_closed_store(path))),
+        ["subrosa_store_wipe", "subrosa_store_wipe_closed"], Lines(&["store wipe"]);
     "invite_create" 1, Node::invite_create, ["subrosa_invite_create"], Lines(&["invite"]);
     "invite_list" 1, Node::invite_list, ["subrosa_invite_list"], Lines(&["invite list"]);
     "invite_revoke" 1, Node::invite_revoke, ["subrosa_invite_revoke"], Lines(&["invite revoke"]);

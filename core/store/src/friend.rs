@@ -37,7 +37,7 @@ pub enum FriendState {
     /// Removed; only watermarks, remembered ids and counters are left.
     #[n(4)]
     Removed,
-    /// As `Removed`, and what comes from them is not answered.
+    /// As `Removed`, and what comes from them is not answered. The name stays, so that the host knows who it is.
     #[n(5)]
     Blocked,
 }
@@ -287,9 +287,10 @@ pub fn list(session: &Session<'_>, after: i64, limit: usize) -> Result<Vec<Frien
     FRIENDS.list(session, after, limit)?.into_iter().map(row).collect()
 }
 
-/// Blocks a person, known or not: a friendship ends as by [`remove`]. Whether they were not blocked before.
+/// Blocks a person, known or not: a friendship ends as by [`remove`], but for the name. Whether they were not blocked
+/// before.
 pub fn block(tx: &Tx<'_>, person: PersonId, now: Timestamp) -> Result<bool> {
-    match get(tx, person)? {
+    let name = match get(tx, person)? {
         None => {
             let mut record = FriendRecord::new(FriendState::Blocked, now);
             record.direct = false;
@@ -299,25 +300,26 @@ pub fn block(tx: &Tx<'_>, person: PersonId, now: Timestamp) -> Result<bool> {
         Some(known) if known.record.state == FriendState::Blocked => return Ok(false),
         Some(known) if known.record.state.is_present() => {
             remove(tx, person)?;
+            known.record.name.clone()
         }
-        Some(_) => {}
-    }
-    set_gone(tx, person, FriendState::Blocked)
+        Some(_) => None,
+    };
+    set_gone(tx, person, FriendState::Blocked, name)
 }
 
-/// Ends a block: the person is as one who was removed. Whether they were blocked.
+/// Ends a block: the person is as one who was removed, with no name. Whether they were blocked.
 pub fn unblock(tx: &Tx<'_>, person: PersonId) -> Result<bool> {
     match get(tx, person)? {
         Some(known) if known.record.state == FriendState::Blocked => {
-            set_gone(tx, person, FriendState::Removed)
+            set_gone(tx, person, FriendState::Removed, None)
         }
         _ => Ok(false),
     }
 }
 
-fn set_gone(tx: &Tx<'_>, person: PersonId, state: FriendState) -> Result<bool> {
+fn set_gone(tx: &Tx<'_>, person: PersonId, state: FriendState, name: Option<String>) -> Result<bool> {
     let Some(mut known) = get(tx, person)? else { return Ok(false) };
-    known.record.state = state;
+    (known.record.state, known.record.name) = (state, name);
     update(tx, &known)?;
     Ok(true)
 }

@@ -318,6 +318,15 @@ fn a_store_changes_its_key_and_goes() {
         assert_eq!(subrosa_friend_block(again, &stranger()), SUBROSA_WRONG_STATE);
         assert_eq!(subrosa_store_wipe(again), SUBROSA_WRONG_STATE);
         end(again);
+        // Without any key, and not while it is open.
+        let path = folder.path().join("store").into_os_string().into_string().unwrap();
+        let path = std::ffi::CString::new(path).unwrap();
+        assert_eq!(subrosa_store_wipe_closed(path.as_ptr()), SUBROSA_NOT_FOUND);
+        ok(subrosa_node_open(config, &raw mut again));
+        assert_eq!(subrosa_store_wipe_closed(path.as_ptr()), SUBROSA_STORE_IN_USE);
+        end(again);
+        ok(subrosa_store_wipe_closed(path.as_ptr()));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         subrosa_config_free(config);
     }
 }

@@ -471,6 +471,7 @@ unsafe fn stored(t: &mut Table) {
             subrosa_store_change_passphrase(node, null()),
             subrosa_store_decide(null(), SUBROSA_STORE_GO_ON),
             subrosa_store_wipe(null()),
+            subrosa_store_wipe_closed(null()),
             subrosa_invite_list(null(), &raw mut invites),
             subrosa_invite_list(node, null_mut()),
             subrosa_request_list(null(), null(), 1, &raw mut requests),

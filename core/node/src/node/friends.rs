@@ -102,7 +102,8 @@ impl Node {
     }
 
     /// Blocks a person, friend or not: a friendship ends as by [`Node::friend_remove`], a request of theirs is gone,
-    /// and from now on they get what a stranger gets: nothing, whatever invite they hold. Blocking twice is fine.
+    /// and from now on they get what a stranger gets: nothing, whatever invite they hold. A name that the host gave
+    /// them stays until the block ends. Blocking twice is fine.
     pub async fn friend_block(&self, person: PersonId) -> Result<()> {
         self.ask(move |engine, reply| engine.friend_block(person, reply)).await
     }

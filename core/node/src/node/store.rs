@@ -2,9 +2,20 @@
 
 use super::{Node, State, closed};
 use crate::queue::not_in_callback;
+use std::path::Path;
 use subrosa_proto::Result;
 use subrosa_proto::friends::standing::Decision as StoreDecision;
 use subrosa_store::{Store, StoreKey};
+
+/// Removes the store at `path` for good without opening it, as [`Node::store_wipe`] does: no key is needed, so that
+/// who has forgotten the passphrase can do it as well. Whatever is in the file is lost, a Subrosa store or not.
+///
+/// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none,
+/// [`ErrorKind::StoreInUse`](crate::ErrorKind::StoreInUse) while a node has it open.
+pub fn wipe_closed_store(path: impl AsRef<Path>) -> Result<()> {
+    not_in_callback()?;
+    Store::wipe(path)
+}
 
 impl Node {
     /// Gives the store another key, raw or a passphrase: from now on only that opens it. What is in it stays as it
