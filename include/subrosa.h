@@ -120,8 +120,8 @@
  * than one write to disk, except subrosa_node_next_event (as long as you say), those that take a passphrase or use one
  * (subrosa_node_open, subrosa_node_resume, subrosa_store_change_passphrase; subrosa_publish and subrosa_subscribe with
  * a password), subrosa_pow_cost, which measures, subrosa_node_pause, subrosa_node_close,
- * subrosa_node_free, subrosa_store_wipe, and subrosa_conversation_delete. The library has threads of its own; nothing
- * depends on the thread that opened a node.
+ * subrosa_node_free, subrosa_store_wipe, subrosa_store_wipe_closed, and subrosa_conversation_delete. The library has
+ * threads of its own; nothing depends on the thread that opened a node.
  *
  * Do not unload the library (dlclose, FreeLibrary) right after subrosa_node_free(): a thread of it may still be on its
  * way out, in code that would be gone. Leave it loaded until the process ends.
@@ -1853,6 +1853,13 @@ subrosa_status subrosa_store_decide(const struct subrosa_node *node, int32_t dec
  * not told. The handle stays valid until subrosa_node_free(), as after subrosa_node_close().
  */
 subrosa_status subrosa_store_wipe(const struct subrosa_node *node);
+
+/**
+ * Removes the store at `store`, a path in UTF-8, for good, as subrosa_store_wipe() does, without opening it: no key is
+ * needed, so that who has forgotten the passphrase can do it as well. Whatever is in the file is lost, a store of this
+ * library or not. SUBROSA_NOT_FOUND when there is none, SUBROSA_STORE_IN_USE while a node has it open.
+ */
+subrosa_status subrosa_store_wipe_closed(const char *store);
 
 /**
  * Makes an invite: a text that you hand to one person, who becomes a friend by redeeming it. It can be used once.

@@ -2,7 +2,9 @@
 
 use crate::command::Command;
 use crate::neighbour;
+use crate::parse;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use subrosa::ArchiveAddress;
 
@@ -95,7 +97,8 @@ pub(crate) struct Args {
 impl Args {
     /// Reads the command line. Help, and what is wrong with it, end the process.
     pub(crate) fn read() -> Args {
-        let mut matches = command().get_matches();
+        let words: Vec<OsString> = std::env::args_os().collect();
+        let mut matches = parse::parse(&command(), &words).unwrap_or_else(|error| error.exit());
         Args::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit())
     }
 }

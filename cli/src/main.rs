@@ -13,6 +13,7 @@ mod home;
 mod log_to_stderr;
 mod neighbour;
 mod output;
+mod parse;
 mod person;
 mod port;
 mod screen;

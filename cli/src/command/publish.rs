@@ -24,7 +24,8 @@ const MOST_BODY: u64 = 65_536;
     subrosa publish --topic news --password-file words 'The well is open again'\n  \
     subrosa publish --topic news --to subrosa1... --sign --ttl 2d < letter")]
 pub(crate) struct Publish {
-    /// The text; without it the body is read from standard input, as it is
+    /// The text; without it the body is read from standard input, as it is. Options stand before or behind it; if one
+    /// of its words begins with -, write -- before it
     text: Vec<String>,
 
     /// Where it is found: 4 characters, or 8 hexadecimal digits

@@ -13,7 +13,7 @@ use std::io::{BufRead, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use subrosa::{ErrorKind, EventKind, Node};
+use subrosa::{Error, ErrorKind, EventKind, Node};
 use zeroize::Zeroizing;
 
 /// How often the time given with --for is looked at.
@@ -140,8 +140,15 @@ fn read_commands(
         // It may hold an invite.
         let mut line = Zeroizing::new(String::new());
         // Held for this line only: a command that asks reads the next one.
-        if !std::io::stdin().lock().read_line(&mut line).is_ok_and(|n| n > 0) {
-            return;
+        match std::io::stdin().lock().read_line(&mut line) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) => {
+                failed.store(true, Ordering::SeqCst);
+                let error = Error::new(ErrorKind::Io, format!("cannot read standard input: {error}"));
+                output.failure(&error.into());
+                return;
+            }
         }
         let words = Zeroizing::new(words(&line));
         match words.first().map(String::as_str) {
@@ -149,7 +156,7 @@ fn read_commands(
             Some("quit" | "exit") => return,
             Some(_) => {}
         }
-        match line::parse(words.iter()) {
+        match line::parse(&words) {
             Ok(command) => {
                 let context = Context { node, names, home, output, live: true };
                 let outcome = command.on_node(&context);

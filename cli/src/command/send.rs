@@ -18,7 +18,8 @@ pub(crate) struct Send {
     /// To whom: a name, the identity, or the beginning of it
     person: String,
 
-    /// The text; without it the body is read from standard input, as it is
+    /// The text; without it the body is read from standard input, as it is. Options stand before or behind it; if one
+    /// of its words begins with -, write -- before it: send ada -- use --help
     text: Vec<String>,
 
     /// The message's id, 32 hexadecimal digits: sending again under the same id is still one message

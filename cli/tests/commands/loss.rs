@@ -136,6 +136,34 @@ fn a_message_has_words_and_time() {
     assert!(ada.good(&["invite", "list"]).lines.is_empty());
 }
 
+#[test]
+fn words_of_a_message_are_not_taken_for_options() {
+    let (ada, ben, _) = ada_and_ben();
+    for args in [
+        &["send", "Ben", "hello", "--help", "me"][..],
+        &["send", "Ben", "try", "--help"],
+        &["send", "Ben", "use", "--json", "to", "read", "it"],
+        &["send", "Ben", "use", "--colour"],
+    ] {
+        let done = Done::of(ada.command(args).output().unwrap());
+        assert_eq!(done.code, 2, "{args:?}: {done:?}");
+        assert!(done.errors.contains("--"), "{args:?}: {done:?}");
+    }
+    assert_eq!(ada.good(&["history", &ben]).lines.len(), 2);
+    // The way that is told of works, here and typed into `run`.
+    let help = Done::of(ada.command(&["send", "--help"]).output().unwrap());
+    assert!(help.lines.iter().any(|line| line.contains("write -- before it")), "{help:?}");
+    let sent = ada.command(&["send", "--ttl", "1h", "Ben", "--", "hello", "--help", "me"]).output().unwrap();
+    assert_eq!(Done::of(sent).code, 0);
+    assert_eq!(text(&ada.good(&["history", &ben, "--limit", "1"]).value(), "text"), "hello --help me");
+    let mut run = ada.start(&["run", "--interactive"]);
+    run.type_line("send Ben -- and --json too");
+    run.wait_for_type("sent");
+    run.type_line("send Ben and --help too");
+    assert_eq!(run.end(), 1);
+    assert_eq!(text(&ada.good(&["history", &ben, "--limit", "1"]).value(), "text"), "and --json too");
+}
+
 #[cfg(target_os = "linux")]
 mod on_a_terminal {
     use super::*;

@@ -1,6 +1,7 @@
 //! One line that is typed into `run --interactive`: read as the command line is, with help of its own.
 
 use crate::command::Command;
+use crate::parse;
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 /// Commands that cannot be typed: they open a store of their own, or take the events that `run` shows.
@@ -14,8 +15,8 @@ struct Line {
 }
 
 /// The command that these words are. Help comes as an error, too.
-pub(super) fn parse<'a>(words: impl Iterator<Item = &'a String>) -> Result<Command, clap::Error> {
-    let mut matches = grammar().try_get_matches_from(words)?;
+pub(super) fn parse(words: &[String]) -> Result<Command, clap::Error> {
+    let mut matches = parse::parse(&grammar(), words)?;
     Ok(Line::from_arg_matches_mut(&mut matches)?.command)
 }
 
