@@ -8,6 +8,7 @@
 pub(crate) mod actor;
 pub(crate) mod chance;
 pub(crate) mod content;
+pub(crate) mod interrupt;
 pub(crate) mod ledger;
 pub(crate) mod line;
 pub(crate) mod lives;

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 /// Everything runs from the root of the repository, wherever it was started.
 pub(crate) fn go_to_root() -> io::Result<()> {
@@ -50,15 +50,26 @@ pub(crate) fn succeeds_quietly(command: &mut Command) -> bool {
         .is_ok_and(|s| s.success())
 }
 
-/// Runs in our place, as far as the exit code goes.
+/// Runs in our place: on Unix as this very process, so that a signal to it reaches what runs; elsewhere as far as the
+/// exit code goes.
 pub(crate) fn hand_over(command: &mut Command) -> ExitCode {
-    match command.status() {
+    match run_instead(command) {
         Ok(status) => ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)),
         Err(error) => {
             eprintln!("error: cannot run {}: {error}", command.get_program().to_string_lossy());
             ExitCode::FAILURE
         }
     }
+}
+
+#[cfg(unix)]
+fn run_instead(command: &mut Command) -> io::Result<ExitStatus> {
+    Err(std::os::unix::process::CommandExt::exec(command))
+}
+
+#[cfg(not(unix))]
+fn run_instead(command: &mut Command) -> io::Result<ExitStatus> {
+    command.status()
 }
 
 /// Runs to the end, passes on what it writes on standard output, and gives each line of that to `look` as well.

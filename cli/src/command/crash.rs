@@ -3,6 +3,7 @@
 use crate::failure::{Exit, Outcome};
 use crate::output::Output;
 use crate::trial::chance::{self, Chance};
+use crate::trial::interrupt;
 use crate::trial::line::Order;
 use crate::trial::scratch::Scratch;
 use crate::trial::stage::{NAMES, Stage};
@@ -56,6 +57,7 @@ impl Crash {
             Some(seed) => seed,
             None => chance::seed()?,
         };
+        interrupt::watch()?;
         let mut story = Story::new(output.is_json());
         story.tell(format_args!("{} cycles with seed {seed}", self.cycles));
         let mut stage = Stage::new(seed, Scratch::new(data)?)?;
@@ -68,7 +70,10 @@ impl Crash {
         let count = stage.problem_count();
         let unsettled: u64 = stage.ledgers.iter().map(|ledger| ledger.unsettled()).sum();
         let good = played.is_ok() && figures.is_good() && count == 0 && unsettled == 0;
-        let kept = stage.end(!good);
+        let kept = stage.end(!good && !interrupt::is_asked());
+        if interrupt::is_asked() {
+            return Err(interrupt::error().into());
+        }
         for problem in &problems {
             story.plain(format_args!("  problem: {problem}"));
         }

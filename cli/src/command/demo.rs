@@ -7,6 +7,7 @@ use crate::duration;
 use crate::failure::{Exit, Outcome};
 use crate::output::Output;
 use crate::trial::chance::{self, Chance};
+use crate::trial::interrupt;
 use crate::trial::ledger::Figures;
 use crate::trial::scratch::Scratch;
 use crate::trial::stage::{NAMES, Stage};
@@ -84,6 +85,7 @@ impl Demo {
     }
 
     pub(crate) fn run(self, data: Option<PathBuf>, output: &Output) -> Outcome {
+        interrupt::watch()?;
         if self.dark {
             return dark::Dark::new(&self)?.run(data, output);
         }
@@ -102,10 +104,10 @@ impl Demo {
         let ending = match played {
             Ok(ending) => ending,
             Err(error) => {
-                if let Some(dir) = stage.end(true) {
+                if let Some(dir) = stage.end(!interrupt::is_asked()) {
                     story.plain(format_args!("Stores and logs are kept in {}", dir.display()));
                 }
-                return Err(error.into());
+                return Err(interrupt::reason(error).into());
             }
         };
         let good = ending.in_time && ending.figures.is_good() && count == 0;

@@ -7,6 +7,7 @@ use std::fs::OpenOptions;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use subrosa::{Error, ErrorKind};
 
 /// A server, and its process while there is one.
@@ -18,15 +19,22 @@ pub(crate) struct Server {
     dir: PathBuf,
     /// The node it talks to.
     peer: Option<SocketAddr>,
+    /// It ends by itself after this time, whatever becomes of us.
+    life: Duration,
     child: Option<Child>,
 }
 
 impl Server {
     /// A server with its data in the directory of the trial. No process runs yet.
-    pub(crate) fn new(role: &'static str, scratch: &Path, peer: Option<SocketAddr>) -> Result<Server, Error> {
+    pub(crate) fn new(
+        role: &'static str,
+        scratch: &Path,
+        peer: Option<SocketAddr>,
+        life: Duration,
+    ) -> Result<Server, Error> {
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let address = SocketAddr::new(loopback, port::free(&[loopback])?);
-        Ok(Server { role, address, dir: scratch.join(role), peer, child: None })
+        Ok(Server { role, address, dir: scratch.join(role), peer, life, child: None })
     }
 
     /// The process id, while it runs.
@@ -46,6 +54,7 @@ impl Server {
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
         command.arg("--data").arg(&self.dir).args(["-v", "--json", self.role, "--listen"]);
         command.arg(self.address.to_string()).args(["--least-pow", &LEAST_POW.to_string()]);
+        command.args(["--for", &format!("{}s", self.life.as_secs())]);
         if let Some(peer) = self.peer {
             command.args(["--peer", &peer.to_string()]);
         }

@@ -1,6 +1,7 @@
 //! The two processes of a trial and the two ledgers, kept in step: what is heard is written down and answered.
 
 use super::actor::{Actor, Heard};
+use super::interrupt;
 use super::ledger::{Figures, Ledger};
 use super::line::{Order, Report};
 use super::lives::Lives;
@@ -243,8 +244,10 @@ impl Stage {
         }
     }
 
-    /// Sends what may be sent, then takes in what is heard within this time; at least one thing if there is one.
+    /// Sends what may be sent, then takes in what is heard within this time; at least one thing if there is one. An
+    /// error once the end of the trial was asked for.
     pub(crate) fn step(&mut self, time: Duration) -> Result<(), Error> {
+        interrupt::check()?;
         for side in [0, 1] {
             if !self.is_ready(side) {
                 continue;
@@ -397,7 +400,10 @@ impl Stage {
         }
         let log = it.actor.log();
         let name = it.actor.name;
-        let status = it.actor.collect().map(|status| status.to_string()).unwrap_or_default();
+        let status = it.actor.collect();
+        status.into_iter().for_each(interrupt::consider);
+        interrupt::check()?;
+        let status = status.map(|status| status.to_string()).unwrap_or_default();
         let before =
             self.problems.last().map(|problem| format!("; before that: {problem}")).unwrap_or_default();
         let end: Vec<String> = std::fs::read_to_string(&log)

@@ -1,6 +1,9 @@
 //! `demo` and `crash`: what they show and how they end.
 
 use crate::house::{Done, names, subrosa};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
 
 #[test]
 fn the_demo_ends_with_its_figures() {
@@ -69,6 +72,50 @@ fn a_demo_that_is_not_done_in_time_is_no_success() {
     assert_eq!(done.code, 3, "{done:?}");
     let figures = done.value();
     assert_eq!((&figures["ok"], &figures["in_time"]), (&false.into(), &false.into()));
+}
+
+/// Starts a demo that would go on for long, in a process group and with a directory for temporary files of its own.
+#[cfg(unix)]
+fn long_demo(temporary: &Path, args: &[&str]) -> (Child, String) {
+    use std::os::unix::process::CommandExt;
+    let mut command = subrosa();
+    command.env("TMPDIR", temporary).arg("demo").args(args).args(["--messages", "1000000"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let mut demo = command.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(demo.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    (demo, line)
+}
+
+#[cfg(unix)]
+#[test]
+fn a_demo_that_is_interrupted_leaves_nothing() {
+    let kill = |signal: &str, to: &str| {
+        let mut kill = std::process::Command::new("kill");
+        kill.args([signal, "--", to]).stderr(Stdio::null()).status().unwrap().success()
+    };
+    // Ctrl-C goes to the whole group, `kill` to one.
+    for (args, signal, group) in [
+        (&["--kills", "0"][..], "-INT", true),
+        (&["--kills", "0"], "-TERM", false),
+        (&["--dark"], "-INT", true),
+        (&["--dark"], "-TERM", false),
+    ] {
+        let temporary = tempfile::tempdir().unwrap();
+        let (demo, story) = long_demo(temporary.path(), args);
+        let pids: Vec<&str> =
+            story.split("(pid ").skip(1).map(|rest| rest.split(')').next().unwrap()).collect();
+        assert_eq!(pids.len(), 2, "{story}");
+        assert!(pids.iter().all(|pid| kill("-0", pid)), "they are there");
+        assert_eq!(names(temporary.path()).len(), 1);
+        let sign = if group { "-" } else { "" };
+        assert!(kill(signal, &format!("{sign}{}", demo.id())));
+        let done = Done::of(demo.wait_with_output().unwrap());
+        assert_eq!(done.code, 1, "{args:?} {signal}: {done:?}");
+        assert!(done.errors.contains("interrupted"), "{args:?} {signal}: {done:?}");
+        assert_eq!(names(temporary.path()), [] as [&str; 0], "{args:?} {signal}: {done:?}");
+        assert!(!pids.iter().any(|pid| kill("-0", pid)), "{args:?} {signal}: they are gone");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::count::counted;
 use crate::failure::{Exit, Outcome};
 use crate::output::Output;
 use crate::trial::chance::{self, Chance};
+use crate::trial::interrupt;
 use crate::trial::ledger::Figures;
 use crate::trial::line::Order;
 use crate::trial::scratch::Scratch;
@@ -65,8 +66,10 @@ impl Dark {
     pub(super) fn run(self, data: Option<PathBuf>, output: &Output) -> Outcome {
         let mut story = Story::new(output.is_json());
         let scratch = Scratch::new(data)?;
-        let node = Server::new("node", scratch.path(), None)?;
-        let archive = Server::new("archive", scratch.path(), Some(node.address))?;
+        // Closing the stores and looking into them once more comes after the limit.
+        let life = self.limit.saturating_add(LONGEST_TURN * 4);
+        let node = Server::new("node", scratch.path(), None, life)?;
+        let archive = Server::new("archive", scratch.path(), Some(node.address), life)?;
         let (peer, asked) = (node.address.to_string(), archive.address.to_string());
         let arguments = ["--apart", "--peer", &peer, "--archive", &asked].map(str::to_owned);
         let mut stage = Stage::with(self.seed, scratch, &arguments)?;
@@ -97,15 +100,16 @@ impl Dark {
         let good = in_time && figures.is_good() && count == 0 && figures.sent == 2 * self.messages;
         let by_envelope = stage.by_envelope();
         let lives = [stage.lives.of(0), stage.lives.of(1)];
-        let kept = stage.end(!good);
+        let kept = stage.end(!good && !interrupt::is_asked());
         if let Err(error) = played {
-            for problem in &problems {
+            // What was cut off proves nothing.
+            for problem in problems.iter().filter(|_| !interrupt::is_asked()) {
                 story.plain(format_args!("  problem: {problem}"));
             }
             if let Some(dir) = &kept {
                 story.plain(format_args!("Stores and logs are kept in {}", dir.display()));
             }
-            return Err(error.into());
+            return Err(interrupt::reason(error).into());
         }
         if !output.is_json() {
             let apart = [overlaps as u64, links, by_envelope];
