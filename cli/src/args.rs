@@ -29,7 +29,8 @@ Files in the data directory:
   store.key     what opens it: 32 random bytes, readable by you alone. Who has both
                 files can read everything, so the key protects copies of store.db,
                 not the directory. A store made with a passphrase has no key file:
-                then the passphrase, which every command needs, protects it all
+                then the passphrase protects it all, and every command needs it
+                but `store wipe`
   config.json   addresses to listen on; no secret
 
 Exit codes:

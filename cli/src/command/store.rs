@@ -118,7 +118,7 @@ impl Wipe {
         home.settings()?;
         let dir = home.dir().display().to_string();
         self.confirm.ask(format_args!(
-            "The identity, the friends and all messages in {dir} are then gone for good."
+            "The identity, the friends and all messages in the directory {dir} are then gone for good."
         ))?;
         home.wipe()?;
         output.done(

@@ -2,6 +2,7 @@
 
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use subrosa::{Error, ErrorKind};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
@@ -9,10 +10,16 @@ static ASKED: AtomicBool = AtomicBool::new(false);
 /// What a shell says of a command that Ctrl-C has ended.
 const BY_SIGNAL: i32 = 130;
 
-/// Takes signals from here on. Whoever asks a second time does not want to wait for the end.
+/// How long the end may take before who asks again gets it at once. Signals come in pairs, to the process and to its
+/// group.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Takes signals from here on.
 pub(crate) fn watch() -> Result<(), Error> {
-    let handler = || {
-        if ASKED.swap(true, Ordering::SeqCst) {
+    let mut first = None;
+    let handler = move || {
+        ASKED.store(true, Ordering::SeqCst);
+        if first.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
             std::process::exit(BY_SIGNAL);
         }
     };

@@ -110,6 +110,8 @@ fn a_demo_that_is_interrupted_leaves_nothing() {
         assert_eq!(names(temporary.path()).len(), 1);
         let sign = if group { "-" } else { "" };
         assert!(kill(signal, &format!("{sign}{}", demo.id())));
+        // As `timeout` does: once to the process, once to the group.
+        kill(signal, &format!("{sign}{}", demo.id()));
         let done = Done::of(demo.wait_with_output().unwrap());
         assert_eq!(done.code, 1, "{args:?} {signal}: {done:?}");
         assert!(done.errors.contains("interrupted"), "{args:?} {signal}: {done:?}");
