@@ -37,8 +37,9 @@ impl Block {
             Err(error) if error.kind() == ErrorKind::NotAFriend => None,
             Err(error) => return Err(error.into()),
         };
+        let who = context.names.with_identity(&person);
         if let Some(friend) = &friend {
-            self.confirm.ask(loss(friend))?;
+            self.confirm.ask(loss(friend, &who))?;
         }
         let waiting = match &friend {
             Some(_) => subrosa::wait(context.node.friend_get(person))?.queued_messages,
@@ -48,7 +49,7 @@ impl Block {
         let rest = friend.map(|friend| given_up(&friend, waiting)).unwrap_or_default();
         context.output.done(
             &json!({"type": "blocked", "person": person.text(), "given_up": waiting}),
-            format_args!("{person} is blocked{rest}"),
+            format_args!("{who} is blocked{rest}"),
         )?;
         Ok(Exit::Done)
     }
@@ -57,11 +58,13 @@ impl Block {
 impl Unblock {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let person = person::find_blocked(context.node, &self.person)?;
+        let who = context.names.with_identity(&person);
         subrosa::wait(context.node.friend_unblock(person))?;
+        context.names.forget();
         context.output.done(
             &json!({"type": "unblocked", "person": person.text()}),
             format_args!(
-                "{person} is no longer blocked, and no friend: an invite or a request makes you friends again"
+                "{who} is no longer blocked, and no friend: an invite or a request makes you friends again"
             ),
         )?;
         Ok(Exit::Done)

@@ -1,8 +1,8 @@
 //! `delete`: deletes a message or a conversation.
 
 use super::Context;
-use super::remove::messages;
 use crate::confirm::Confirm;
+use crate::count::counted;
 use crate::failure::{Exit, Outcome};
 use crate::output::{body_text, time_text};
 use crate::person;
@@ -46,9 +46,9 @@ impl Delete {
             What::Message { message, confirm } => {
                 let it = subrosa::wait(context.node.message_get(message))?;
                 confirm.ask(format_args!(
-                    "The message of {}, {:?}, is then gone from here for good.",
+                    "The message of {} is then gone from here for good: {}",
                     time_text(it.sent),
-                    body_text(&it.body, it.content_type.as_deref()),
+                    beginning(&body_text(&it.body, it.content_type.as_deref())),
                 ))?;
                 subrosa::wait(context.node.message_delete(message))?;
                 context.output.done(
@@ -58,7 +58,7 @@ impl Delete {
             }
             What::Conversation { person, confirm } => {
                 let person = person::find(context.node, &person)?;
-                let who = person::short(&person);
+                let who = context.names.with_short(&person);
                 // Somebody without messages here is an error before it is a question.
                 subrosa::wait(context.node.message_list(person, None, 1))?;
                 confirm.ask(format_args!(
@@ -73,7 +73,7 @@ impl Delete {
                     // A friend no more, and nothing waits for them.
                     Err(_) => 0,
                 };
-                let mut text = format!("Deleted: {}, from and to {who}", messages(deleted));
+                let mut text = format!("Deleted: {}, from and to {who}", counted(deleted, "message"));
                 if unseen > 0 {
                     text.push_str(&format!(", {unseen} of them never shown"));
                 }
@@ -92,5 +92,13 @@ impl Delete {
             }
         }
         Ok(Exit::Done)
+    }
+}
+
+/// Enough of a text to see which it is.
+fn beginning(text: &str) -> String {
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or(text)),
+        None => text.to_owned(),
     }
 }

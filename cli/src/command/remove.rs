@@ -2,6 +2,7 @@
 
 use super::Context;
 use crate::confirm::Confirm;
+use crate::count::counted;
 use crate::failure::{Exit, Outcome};
 use crate::person;
 use serde_json::json;
@@ -23,42 +24,36 @@ impl Remove {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let person = person::find(context.node, &self.person)?;
         let friend = subrosa::wait(context.node.friend_get(person))?;
-        self.confirm.ask(loss(&friend))?;
+        let who = context.names.with_short(&person);
+        self.confirm.ask(loss(&friend, &who))?;
         let waiting = subrosa::wait(context.node.friend_get(person))?.queued_messages;
         subrosa::wait(context.node.friend_remove(person))?;
+        context.names.forget();
         context.output.done(
             &json!({"type": "removed", "person": person.text(), "given_up": waiting}),
-            format_args!("{} is no longer your friend{}", person::short(&person), given_up(&friend, waiting)),
+            format_args!("{who} is no longer your friend{}", given_up(&friend, waiting)),
         )?;
         Ok(Exit::Done)
     }
 }
 
-/// What the end of a friendship costs.
-pub(super) fn loss(friend: &FriendInfo) -> String {
+/// What the end of a friendship costs. `who` is what the friend is called.
+pub(super) fn loss(friend: &FriendInfo, who: &str) -> String {
     let queue = match friend.queued_messages {
         0 => String::new(),
-        n => format!(", and what waits for them, {}, is never sent", messages(n)),
+        n => format!(", and what waits for them, {}, is never sent", counted(n, "message")),
     };
-    format!(
-        "The friendship with {} ends{queue}. Only a new invite or request makes you friends again.",
-        person::short(&friend.person)
-    )
+    format!("The friendship with {who} ends{queue}. Only a new invite or request makes you friends again.")
 }
 
 /// What it has cost, and what is left.
 pub(super) fn given_up(friend: &FriendInfo, waiting: u64) -> String {
     let queue = match waiting {
         0 => String::new(),
-        n => format!("; what waited for them, {}, is given up", messages(n)),
+        n => format!("; what waited for them, {}, is given up", counted(n, "message")),
     };
     format!(
         "{queue}\nWhat you said to each other is still here: `subrosa delete conversation {}` deletes it",
         friend.person
     )
-}
-
-/// A number of messages, in words.
-pub(super) fn messages(number: u64) -> String {
-    if number == 1 { "1 message".into() } else { format!("{number} messages") }
 }

@@ -97,7 +97,7 @@ fn script(person: &Person, lines: &str) -> Done {
 #[test]
 fn a_script_learns_whether_a_line_failed() {
     let (ada, ben) = ada();
-    for good in ["", "status\n\nfriends\n", "help\n", "send --help\nquit\nnonsense\n"] {
+    for good in ["", "status\n\nfriends\n", "help\n", "help send\nquit\nnonsense\n"] {
         let done = script(&ada, good);
         assert_eq!(done.code, 0, "{good:?}: {done:?}");
     }
