@@ -36,7 +36,8 @@ Files in the data directory:
 Exit codes:
   0  done
   1  failed; with --json the last line says why, with fields kind (a number), name
-     and text, and the type \"error\"
+     and text, and the type \"error\". `run --interactive` that read its commands from
+     a file or a pipe: one of them failed
   2  the command line is wrong
   3  `demo` lost, repeated or reordered a message, or was not done in time; `doctor`
      found a problem

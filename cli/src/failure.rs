@@ -66,7 +66,7 @@ impl Failure {
             Failure::Error(error) => error.text().into(),
             Failure::Usage(text) => text.into(),
             Failure::Unwritten { done, error } => {
-                format!("this is done, but {}:\n{done}", error.text()).into()
+                format!("{}. All the same this is done:\n{done}", error.text()).into()
             }
         }
     }

@@ -71,6 +71,11 @@ impl Screen {
         self.above(|| self.output.show(value, text))
     }
 
+    /// See [`Output::with_data`].
+    pub(crate) fn with_data(&self, text: &str) -> String {
+        self.output.with_data(text)
+    }
+
     /// Says something that a program does not need.
     pub(crate) fn say(&self, text: impl Display) -> Result<(), Error> {
         self.above(|| self.output.say(text))

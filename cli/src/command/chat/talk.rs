@@ -105,7 +105,8 @@ impl Talk {
 
     pub(super) fn waited(&self) -> Outcome {
         let text = "not all was delivered in this time; it is stored, and `subrosa run` delivers it";
-        self.screen.show(&json!({"type": "waited", "text": text}), text)?;
+        let text = self.screen.with_data(text);
+        self.screen.show(&json!({"type": "waited", "text": text}), &text)?;
         Ok(Exit::Waited)
     }
 
