@@ -25,7 +25,7 @@
  *         subrosa_invite_options options = SUBROSA_INVITE_OPTIONS_INIT;
  *         subrosa_text text;
  *
- *         check(subrosa_config_new(SUBROSA_PRESET_DESKTOP, "me.subrosa", &config));
+ *         check(subrosa_config_new(SUBROSA_PRESET_DESKTOP, "me-c.subrosa", &config));
  *         check(subrosa_config_set_passphrase(config, "correct horse battery staple"));
  *         check(subrosa_node_open(config, &node)); // makes the store, and an identity in it
  *
