@@ -19,6 +19,8 @@ const HEADER: usize = 100;
 /// Bytes before the first frame of a log, and before the page in each frame (the same document, section 4).
 const LOG_HEADER: u64 = 32;
 const FRAME_HEADER: u64 = 24;
+/// What there may be beside the file: of SQLite, and the log that is being written anew.
+const BESIDE: [&str; 4] = ["-journal", "-wal", "-wal.new", "-shm"];
 /// Bytes of a file that are overwritten before it is removed. The wrapped keys lie within, and without them the
 /// rest cannot be read.
 const OVERWRITTEN: usize = 256 * 1024;
@@ -93,8 +95,16 @@ pub(crate) fn make_empty(path: &Path) -> Result<()> {
         .map_err(|e| io("the store cannot be made", &e))
 }
 
-/// Gives the finished file at `from` its name, durably.
+/// Gives the finished file at `from` its name, durably. Everything must be in the file itself and flushed, and nobody
+/// may have it open: what SQLite put beside it keeps its old name, and goes first.
 pub(crate) fn put_in_place(from: &Path, to: &Path) -> Result<()> {
+    // Under the new name nobody would read it.
+    if has_log(from) {
+        return Err(Error::new(ErrorKind::Io, "the new store's log could not be copied into its file"));
+    }
+    for name in BESIDE {
+        remove_one(&beside(from, name))?;
+    }
     fs::rename(from, to)
         .and_then(|()| flush_folder(to))
         .map_err(|e| io("the new store cannot be given its name", &e))
@@ -141,10 +151,8 @@ fn copy(mut from: File, to: &Path) -> std::io::Result<()> {
 
 /// Removes the file and what SQLite puts beside it, if they are there.
 pub(crate) fn remove(path: &Path) -> Result<()> {
-    for name in ["", "-journal", "-wal", "-wal.new", "-shm"] {
-        remove_one(&beside(path, name))?;
-    }
-    Ok(())
+    remove_one(path)?;
+    BESIDE.iter().try_for_each(|name| remove_one(&beside(path, name)))
 }
 
 fn remove_one(path: &Path) -> Result<()> {

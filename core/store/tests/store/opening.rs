@@ -2,10 +2,11 @@
 
 use crate::home::*;
 use rusqlite::Connection;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::Path;
 use subrosa_proto::ErrorKind;
+use subrosa_store::archive::{Archive, ArchiveOptions, SqliteArchive};
 use subrosa_store::{Argon2Params, Options, Store, friend, message};
 
 /// Every file but those that only say who is at it.
@@ -215,6 +216,53 @@ fn a_log_of_a_store_that_is_gone_is_not_taken_for_ours() {
     let store = home.open();
     assert!(store.is_new());
     assert!(store.read(|s| friend::list(s, 0, 10)).unwrap().is_empty());
+}
+
+fn names(folder: &Path) -> BTreeSet<String> {
+    let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+    std::fs::read_dir(folder).unwrap().map(name).collect()
+}
+
+/// While it is open, what SQLite and the lock need; nothing of how it was made.
+#[test]
+fn making_leaves_nothing_else_in_the_folder() {
+    let home = Home::new();
+    let expected: BTreeSet<String> =
+        ["", "-shm", "-wal", ".lock"].iter().map(|suffix| format!("a store.subrosa{suffix}")).collect();
+    let store = home.open();
+    assert_eq!(names(home.dir.path()), expected);
+    store.close().unwrap();
+    assert!(names(home.dir.path()).is_subset(&expected));
+    let home = Home::new();
+    let archive = SqliteArchive::open(ArchiveOptions::new(&home.path)).unwrap();
+    assert_eq!(names(home.dir.path()), expected);
+    archive.close().unwrap();
+    assert!(names(home.dir.path()).is_subset(&expected));
+}
+
+/// The process died while it made a store: its file and a full log of it lie about. The next attempt starts afresh and
+/// takes all of it away.
+#[test]
+fn what_an_interrupted_attempt_left_is_gone_with_the_next() {
+    const LEFT: [&str; 5] = ["", "-wal", "-wal.new", "-shm", "-journal"];
+    let dead = crashed();
+    for archive in [false, true] {
+        let home = Home::new();
+        for suffix in LEFT {
+            let real = dead.beside(if suffix == "-wal" { "-wal" } else { "" });
+            std::fs::copy(real, home.beside(&format!(".new{suffix}"))).unwrap();
+        }
+        match archive {
+            false => {
+                let store = home.open();
+                assert!(store.is_new());
+                assert!(store.read(|s| friend::list(s, 0, 10)).unwrap().is_empty());
+            }
+            true => drop(SqliteArchive::open(ArchiveOptions::new(&home.path)).unwrap()),
+        }
+        let left: Vec<String> = names(home.dir.path()).into_iter().filter(|n| n.contains(".new")).collect();
+        assert_eq!(left, [""; 0]);
+    }
 }
 
 /// Without a log a commit rests on the deletion of a journal, which nobody flushes.
