@@ -29,6 +29,7 @@ use std::time::Duration;
 use subrosa_net::gossip::NodeId;
 use subrosa_proto::envelope::{Envelope, Topic};
 use subrosa_proto::time::Timestamp;
+use subrosa_store::catch_up::{Mark, Scope};
 use subrosa_store::subscription::SubscriptionId;
 use tokio::sync::Notify;
 
@@ -48,6 +49,18 @@ pub(crate) enum Owner {
     Subscription(SubscriptionId),
 }
 
+impl Owner {
+    /// Under which how far archives answered is kept.
+    pub(crate) fn scope(self) -> Scope {
+        match self {
+            Owner::Friend(row) => Scope::Friend(row),
+            Owner::Contact => Scope::Requests,
+            Owner::Answers => Scope::Answers,
+            Owner::Subscription(id) => Scope::Subscription(id),
+        }
+    }
+}
+
 /// A question to archives: what came on these topics in this time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ask {
@@ -61,6 +74,8 @@ pub(crate) struct Ask {
     pub(crate) to: Timestamp,
     /// Of [`Whisper::next_edition`]: what an archive of friends gave under another number is wanted again from it.
     pub(crate) edition: u64,
+    /// All is wanted again from every archive, whatever it gave before.
+    pub(crate) anew: bool,
 }
 
 /// How a question to archives was answered.
@@ -84,6 +99,16 @@ pub(crate) enum Arrival {
         owner: Owner,
         /// The envelope; its work and times are as they should be, unless it is trusted.
         envelope: Envelope,
+    },
+    /// An archive's answer to this question has come so far, and all of it has arrived: to be kept behind that, so that
+    /// the next question after a restart goes on there.
+    Progress {
+        /// Who asked.
+        owner: Owner,
+        /// [`Ask::tag`].
+        tag: u64,
+        /// How far.
+        mark: Mark,
     },
     /// All that archives gave to this question has arrived.
     CaughtUp {

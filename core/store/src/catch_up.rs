@@ -8,22 +8,27 @@ use crate::sqlite::Fault;
 use crate::subscription::SubscriptionId;
 use minicbor::{Decode, Encode};
 use rusqlite::{OptionalExtension, params};
+use std::collections::HashSet;
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::wire::Record;
 use subrosa_proto::{Error, Result};
 
-/// Longest cursor of an archive, and longest note of what was asked, in bytes.
+/// Longest cursor of an archive, in bytes.
 pub const MOST_CURSOR: usize = 64;
+/// Longest note of what was asked, in bytes.
+pub const MOST_ASKED: usize = 1_100;
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// Requests to us, and answers to ours.
+    /// Requests to us.
     Requests,
     /// Copies of the friend of this row.
     Friend(i64),
     /// What a subscription waits for.
     Subscription(SubscriptionId),
+    /// Answers to requests of ours.
+    Answers,
 }
 
 impl Scope {
@@ -39,6 +44,7 @@ impl Scope {
             Scope::Requests => vec![1],
             Scope::Friend(row) => [&[2], row.to_be_bytes().as_slice()].concat(),
             Scope::Subscription(id) => [&[3], id.0.as_slice()].concat(),
+            Scope::Answers => vec![4],
         }
     }
 
@@ -47,6 +53,7 @@ impl Scope {
             (1, []) => Some(Scope::Requests),
             (2, row) => Some(Scope::Friend(i64::from_be_bytes(row.try_into().ok()?))),
             (3, id) => Some(Scope::Subscription(SubscriptionId(id.try_into().ok()?))),
+            (4, []) => Some(Scope::Answers),
             _ => None,
         }
     }
@@ -61,7 +68,7 @@ pub struct Mark {
     pub archive: Option<String>,
     /// Everything sent before this was answered completely.
     pub complete: Option<Timestamp>,
-    /// What the cursor belongs to, as whoever asks notes it; at most [`MOST_CURSOR`] bytes.
+    /// What the cursor belongs to, as whoever asks notes it; at most [`MOST_ASKED`] bytes.
     pub asked: Vec<u8>,
     /// Which part of it.
     pub part: u32,
@@ -117,8 +124,11 @@ fn open(session: &Session<'_>, row: i64, friend: i64, look: &[u8], record: &[u8]
 
 /// Keeps the mark, in place of an earlier one of the same scope and archive.
 pub fn put(tx: &Tx<'_>, mark: &Mark) -> Result<()> {
-    if mark.asked.len() > MOST_CURSOR || mark.cursor.as_ref().is_some_and(|c| c.len() > MOST_CURSOR) {
+    if mark.cursor.as_ref().is_some_and(|cursor| cursor.len() > MOST_CURSOR) {
         return Err(Error::invalid(format!("a cursor has up to {MOST_CURSOR} bytes")));
+    }
+    if mark.asked.len() > MOST_ASKED {
+        return Err(Error::invalid(format!("a note of what was asked has up to {MOST_ASKED} bytes")));
     }
     let (friend, look) = (mark.scope.friend(), look(tx, mark.scope, mark.archive.as_deref())?);
     let found: Option<i64> = tx
@@ -197,6 +207,37 @@ pub fn remove(tx: &Tx<'_>, scope: Scope) -> Result<()> {
         }
         scope => remove_where(tx, |mark| mark.scope == scope),
     }
+}
+
+/// Forgets how far each archive answered this; what holds over all of them stays.
+pub fn remove_archives(tx: &Tx<'_>, scope: Scope) -> Result<()> {
+    let mut of_scope = tx.sql("SELECT id, look, record FROM catch_up WHERE friend = ?1")?;
+    let mut rows = of_scope.query(params![scope.friend()]).fault()?;
+    let mut gone = Vec::new();
+    while let Some(row) = rows.next().fault()? {
+        let (id, look): (i64, Vec<u8>) = (row.get(0).fault()?, row.get(1).fault()?);
+        let record: Vec<u8> = row.get(2).fault()?;
+        let mark = open(tx, id, scope.friend(), &look, &record)?;
+        if mark.scope == scope && mark.archive.is_some() {
+            gone.push(id);
+        }
+    }
+    for id in gone {
+        tx.sql("DELETE FROM catch_up WHERE id = ?1")?.execute(params![id]).fault()?;
+    }
+    Ok(())
+}
+
+/// Forgets how far every archive but these was asked.
+pub fn retain_archives(tx: &Tx<'_>, addresses: &HashSet<String>) -> Result<()> {
+    remove_where(tx, |mark| mark.archive.as_ref().is_some_and(|address| !addresses.contains(address)))
+}
+
+/// Forgets how far this archive answered this.
+pub fn remove_one(tx: &Tx<'_>, scope: Scope, address: &str) -> Result<()> {
+    let look = look(tx, scope, Some(address))?;
+    tx.sql("DELETE FROM catch_up WHERE look = ?1")?.execute(params![look]).fault()?;
+    Ok(())
 }
 
 /// Forgets every mark of this archive.

@@ -66,6 +66,8 @@ pub(super) struct Dark {
     seen: Seen,
     /// The last question to archives.
     tag: u64,
+    /// Requests and answers that came, and were turned away or could not be kept: they are wanted again.
+    lapses: u64,
     contact: Catching,
     answering: Catching,
     /// When something of all this is due, at the latest.
@@ -89,6 +91,7 @@ impl Dark {
             seen: Seen::default(),
             // No answer to a question of an engine that crashed is taken for one of ours.
             tag: now.as_millis() << 16,
+            lapses: 0,
             contact: Catching::new(contact),
             answering: Catching::new(None),
             next: Timestamp::ZERO,
@@ -194,6 +197,7 @@ impl Engine {
             Arrival::Envelope { owner: Owner::Contact, envelope, .. } => self.request_came(&envelope),
             Arrival::Envelope { owner: Owner::Answers, envelope, .. } => self.answer_came(&envelope),
             Arrival::Envelope { owner: Owner::Subscription(_), .. } => {}
+            Arrival::Progress { owner, tag, mark } => self.progressed(owner, tag, mark),
             Arrival::CaughtUp { owner, tag, answer } => self.caught_up(owner, tag, answer),
             Arrival::Reach { peers, archives } => self.reaches(peers, archives),
             Arrival::Clock => self.dark.next = Timestamp::ZERO,

@@ -3,6 +3,7 @@
 
 mod answers;
 mod list;
+mod progress;
 mod standing;
 mod submitting;
 mod ways;
@@ -12,6 +13,7 @@ use super::gossip::close_all;
 use super::subscribing::Subscribing;
 use super::{Arrival, Ask, Owner};
 use list::NamedBy;
+use progress::Going;
 use standing::Standing;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
@@ -79,6 +81,8 @@ struct Running {
     life: u64,
     /// Archives that should have been asked, and are left out.
     left_out: bool,
+    /// How far those that are asked have come.
+    going: BTreeMap<ArchiveId, Going>,
     machine: CatchUp,
 }
 
@@ -93,6 +97,8 @@ pub(super) struct Asking {
     /// Whose turn was last, so that everybody's comes.
     turn: Option<Owner>,
     lives: u64,
+    /// Whether what is kept of archives that are not asked any more was forgotten.
+    swept: bool,
     /// Publications that an archive has taken, for the task.
     pub(super) taken: Vec<i64>,
     submitting: BTreeSet<(i64, ArchiveId)>,
@@ -123,6 +129,7 @@ impl Asking {
             waiting: BTreeMap::new(),
             turn: None,
             lives: 0,
+            swept: false,
             taken: Vec::new(),
             submitting: BTreeSet::new(),
             endpoints: Vec::new(),
@@ -169,6 +176,7 @@ impl Asking {
         let mut outputs = std::mem::take(&mut self.outputs);
         running.machine.handle(input, common.wall, &mut outputs);
         let life = running.life;
+        let ends = outputs.iter().any(|output| matches!(output, Output::Done(_)));
         for output in outputs.drain(..) {
             match output {
                 Output::Ask { archive, number, question } => {
@@ -180,8 +188,12 @@ impl Asking {
                         found(owner, envelope, common, subscribing);
                     }
                 }
-                // A question that was cut off is asked again as a whole: the same envelopes collapse by their ids.
-                Output::Mark(..) => {}
+                Output::Mark(archive, mark) => self.page_came(owner, archive, mark, common, subscribing),
+                // Otherwise what the answer is worth says what is to be kept.
+                Output::Given(archive, ending) if !ends => {
+                    self.given(owner, archive, ending, common, subscribing);
+                }
+                Output::Given(..) => {}
                 Output::Done(summary) => self.done(owner, &summary, common, subscribing),
             }
         }

@@ -11,6 +11,7 @@ use subrosa_proto::identity::{Identity, PersonId};
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::wire::Bytes;
 use subrosa_proto::{Error, ErrorKind, Result};
+use subrosa_store::catch_up::{self, Mark, Scope};
 use subrosa_store::event::{self, EnvelopeEvent, MOST_ENVELOPE_BYTES, MOST_ENVELOPES};
 use subrosa_store::subscription::{self, Source, Subscription, SubscriptionId};
 use subrosa_store::{Store, Tx};
@@ -57,6 +58,7 @@ pub(super) struct Trial {
 enum Work {
     Trial(Trial),
     Mark(SubscriptionId, Timestamp, Arc<AtomicBool>),
+    Progress(SubscriptionId, Mark, [Arc<AtomicBool>; 2]),
 }
 
 /// Why an envelope was not kept.
@@ -101,6 +103,7 @@ impl Opening {
                             let _ = bench.done.send(Opened::Done);
                         }
                         Work::Mark(id, to, missed) => bench.mark(id, to, missed),
+                        Work::Progress(id, mark, not) => bench.progress(id, mark, not),
                     }
                     if bench.done.is_closed() {
                         return;
@@ -120,6 +123,12 @@ impl Opening {
     /// [`Opened::Marked`].
     pub(super) fn mark(&self, id: SubscriptionId, to: Timestamp, missed: Arc<AtomicBool>) {
         let _ = self.0.send(Work::Mark(id, to, missed));
+    }
+
+    /// Keeps how far an archive has answered, unless something before this was missed or the question is over: one of
+    /// `not` is set.
+    pub(super) fn progress(&self, id: SubscriptionId, mark: Mark, not: [Arc<AtomicBool>; 2]) {
+        let _ = self.0.send(Work::Progress(id, mark, not));
     }
 }
 
@@ -205,6 +214,7 @@ impl Bench {
                     return Ok(false);
                 };
                 subscription::update(tx, &Subscription { complete: Some(to), ..row })?;
+                catch_up::remove_archives(tx, Scope::Subscription(id))?;
                 Ok(true)
             },
             move |result| {
@@ -217,6 +227,26 @@ impl Bench {
         if written.is_err() {
             let _ = self.done.send(Opened::Marked(id, to, false));
         }
+    }
+}
+
+impl Bench {
+    fn progress(&self, id: SubscriptionId, mark: Mark, not: [Arc<AtomicBool>; 2]) {
+        let written = self.store.write(
+            move |tx| {
+                let spoiled = not.iter().any(|flag| flag.load(Ordering::Acquire));
+                match subscription::get(tx, id)?.filter(|_| !spoiled) {
+                    Some(_) => catch_up::put(tx, &mark),
+                    None => Ok(()),
+                }
+            },
+            |result| {
+                if let Err(error) = result {
+                    log::info!("how far an archive answered is not kept: {error}");
+                }
+            },
+        );
+        drop(written);
     }
 }
 

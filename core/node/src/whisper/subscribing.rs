@@ -13,6 +13,7 @@ use subrosa_proto::Result;
 use subrosa_proto::envelope::{Envelope, LONGEST_TTL, Topic};
 use subrosa_proto::identity::PersonId;
 use subrosa_proto::time::Timestamp;
+use subrosa_store::catch_up::Mark;
 use subrosa_store::event;
 use subrosa_store::subscription::{self, MOST_SUBSCRIPTIONS, SubscriptionId};
 use tokio::sync::mpsc;
@@ -48,6 +49,8 @@ struct Active {
     full: bool,
     /// Something could not be kept since archives were last asked: what they said to be complete is not.
     missed: Arc<AtomicBool>,
+    /// The question under way is over: what came of it says nothing any more.
+    over: Arc<AtomicBool>,
     /// [`Ask::edition`], another one when not all was kept.
     edition: u64,
 }
@@ -95,6 +98,7 @@ impl Subscribing {
                         retry: RETRY,
                         full: false,
                         missed: Arc::default(),
+                        over: Arc::default(),
                         edition: common.parts.whisper.next_edition(),
                     };
                     self.active.insert(row.id, active);
@@ -203,14 +207,27 @@ impl Subscribing {
                 }
                 active.full = false;
             }
-            active.missed.store(false, Ordering::Relaxed);
+            // In this order: whoever sees that nothing was missed sees as well that it is not of this question.
+            std::mem::take(&mut active.over).store(true, Ordering::Release);
+            active.missed.store(false, Ordering::Release);
             active.next = wall.after(ROUTINE);
             let since = active.since.before(SLACK).max(common.now.before(LONGEST));
             // A mark from a clock that ran ahead says nothing.
             let complete = active.complete.filter(|at| *at <= common.now.after(AHEAD));
             let from = complete.map_or(since, |at| at.before(OVERLAP)).max(since);
             let topics = active.topics.iter().copied().collect();
-            asking.ask(owner, Ask { tag: 0, topics, from, to: common.now, edition: active.edition });
+            asking.ask(
+                owner,
+                Ask { tag: 0, topics, from, to: common.now, edition: active.edition, anew: false },
+            );
+        }
+    }
+
+    /// An archive's answer has come so far.
+    pub(super) fn progress(&mut self, id: SubscriptionId, mark: Mark) {
+        if let Some(active) = self.active.get(&id) {
+            // Behind every envelope that still waits to be opened.
+            self.opening.progress(id, mark, [&active.missed, &active.over].map(Arc::clone));
         }
     }
 

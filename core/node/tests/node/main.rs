@@ -15,6 +15,7 @@ mod dark_requests;
 mod faults;
 mod friends;
 mod from_friends;
+mod going_on;
 mod host;
 mod invites;
 mod lifecycle;

@@ -41,6 +41,12 @@ impl Relay {
         Relay { host, port, folder }
     }
 
+    /// Ends it; what its archive keeps is in the file `archive` of this folder.
+    pub fn end(mut self) -> tempfile::TempDir {
+        self.host.stop();
+        self.folder
+    }
+
     /// Its address with its key, `subrosanode1...@host:port`.
     pub fn name(&self) -> String {
         let ids = wait(self.host.node.status()).unwrap().node_ids;

@@ -231,6 +231,11 @@ impl Conversation {
         Stats { queued_messages, queued_bytes, in_flight: self.out.in_flight(), open: self.out.open }
     }
 
+    /// How many copies could not be kept since the beginning: what archives gave so far is then not all here.
+    pub fn missed_copies(&self) -> u64 {
+        self.inn.by_copy.misses
+    }
+
     /// Our sending epoch, for the Hello.
     pub fn epoch(&self) -> Option<Epoch> {
         self.out.epoch

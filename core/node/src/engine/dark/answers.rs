@@ -17,7 +17,10 @@ impl Engine {
     pub(super) fn answer_came(&mut self, envelope: &Envelope) {
         let Some((person, day)) = self.dark.answers.get(&envelope.topic).copied() else { return };
         let Some(out) = self.dark.requests.outgoing(&person).cloned() else { return };
-        let Some(row) = self.rows.get(&person).copied() else { return };
+        let Some(row) = self.rows.get(&person).copied() else {
+            self.dark.lapses += 1;
+            return;
+        };
         let day_keys = out.root.day_keys(&person, &self.me, day);
         let Ok(peek) = peek_accept(&day_keys, envelope.data()) else { return };
         let Some(friend) = self.friends.get(&row) else { return };

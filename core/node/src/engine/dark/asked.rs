@@ -35,10 +35,15 @@ impl Engine {
     /// An envelope on our contact topic, from anybody.
     pub(super) fn request_came(&mut self, envelope: &Envelope) {
         if self.stood_down() {
+            self.dark.lapses += 1;
             return;
         }
         // Work is per second of life, and opening costs us more than a short life costs a flood: ours live for days.
-        if envelope.ttl < SHORTEST_TTL || !self.dark.openings.allows(envelope.hash(), self.wall) {
+        if envelope.ttl < SHORTEST_TTL || self.dark.openings.had(&envelope.hash()) {
+            return;
+        }
+        if !self.dark.openings.allows(envelope.hash(), self.wall) {
+            self.dark.lapses += 1;
             return;
         }
         let secret = |id: InviteId| {
@@ -53,6 +58,7 @@ impl Engine {
         };
         if let Err(error) = self.judge(&request) {
             log::warn!("a request could not be judged: {error}");
+            self.dark.lapses += 1;
         }
     }
 

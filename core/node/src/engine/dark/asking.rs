@@ -180,7 +180,7 @@ impl Engine {
                         engine.listen_for_answers();
                         engine.outreach_due(engine.now());
                         // Perhaps they asked before, and we did not want to see it then.
-                        engine.dark.contact.start_anew();
+                        engine.ask_contact_anew();
                         engine.dark.openings.forget();
                         engine.dark_soon();
                         Ok(())
@@ -197,6 +197,7 @@ impl Engine {
 
     /// What the machine of requests holds is ahead of the disk: begins again from there.
     pub(super) fn reload_requests(&mut self) {
+        self.dark.lapses += 1;
         match self.store.read(outreach::load) {
             Ok(saved) => self.dark.requests = Requests::load(self.me, saved),
             Err(error) => log::warn!("requests under way cannot be read: {error}"),

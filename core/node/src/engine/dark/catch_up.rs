@@ -11,7 +11,7 @@ use subrosa_proto::friends::request::ENVELOPE_TTL;
 use subrosa_proto::friends::topics::{Day, catch_up, contact_topic, day_keys};
 use subrosa_proto::time::Timestamp;
 use subrosa_store::catch_up::{self as marks, Mark, Scope};
-use subrosa_store::{Session, Tx};
+use subrosa_store::{Chain, Session, Tx};
 
 /// With peers that tell us what comes, archives are asked so often all the same.
 const CALM: Duration = Duration::from_secs(30 * 60);
@@ -42,6 +42,10 @@ pub(super) struct Catching {
     /// The conversation's life and the number under which each archive of friends is asked for everything once: what
     /// it gave in another life may be lost, or is wanted again.
     edition: Option<(u64, u64)>,
+    /// Everything is wanted again from every archive, whatever it gave in other lives.
+    anew: bool,
+    /// There may be something in the store of how far each archive answered.
+    kept: bool,
 }
 
 struct Asked {
@@ -52,16 +56,27 @@ struct Asked {
     /// The conversation's life then: what it was given later is of another.
     life: u64,
     again: bool,
+    /// Something that came since was turned away: what archives give from then on is not all here.
+    spoiled: bool,
+    /// [`Dark::lapses`](super::Dark) then.
+    lapses: u64,
 }
 
 impl Catching {
     pub(super) fn new(complete: Option<Timestamp>) -> Catching {
-        Catching { complete, ..Catching::default() }
+        Catching { complete, kept: true, ..Catching::default() }
     }
 
     /// Everything is to be asked anew: topics have changed.
     pub(super) fn start_anew(&mut self) {
-        *self = Catching::default();
+        *self = Catching { anew: true, kept: true, ..Catching::default() };
+    }
+
+    /// Something that came could not be kept, or was not looked at.
+    pub(super) fn spoil(&mut self) {
+        if let Some(asked) = &mut self.asked {
+            asked.spoiled = true;
+        }
     }
 
     fn is_due(&self, now: Timestamp) -> bool {
@@ -98,7 +113,9 @@ pub(in crate::engine) fn load_contact(session: &Session<'_>) -> Result<Option<Ti
 
 fn put(tx: &Tx<'_>, scope: Scope, complete: Timestamp) -> Result<()> {
     let mark = marks::get(tx, scope, None)?.unwrap_or_else(|| Mark::new(scope, None));
-    marks::put(tx, &Mark { complete: Some(complete), ..mark })
+    marks::put(tx, &Mark { complete: Some(complete), ..mark })?;
+    // It holds over all of them.
+    marks::remove_archives(tx, scope)
 }
 
 impl Engine {
@@ -119,6 +136,21 @@ impl Engine {
         self.dark.contact.soon();
         self.dark.answering.soon();
         self.dark.next = Timestamp::ZERO;
+    }
+
+    /// Requests that were not wanted are wanted now: archives are asked for all of them again.
+    pub(in crate::engine) fn ask_contact_anew(&mut self) {
+        self.dark.contact.start_anew();
+        // Nothing of a question under way counts, and nothing of earlier ones.
+        self.dark.lapses += 1;
+        self.write(
+            |tx| marks::remove_archives(tx, Scope::Requests),
+            |_, result| {
+                if let Err(error) = result {
+                    log::warn!("how far archives answered is not forgotten: {error}");
+                }
+            },
+        );
     }
 
     /// The conversation wants copies again that were sent since then.
@@ -178,9 +210,11 @@ impl Engine {
             Owner::Friend(row) => self.friends.get(&row).map_or(0, |f| f.lives),
             _ => 0,
         };
-        let edition = self.whisper.next_edition();
+        let (edition, lapses) = (self.whisper.next_edition(), self.dark.lapses);
         let Some(catching) = self.catching(owner) else { return };
-        catching.asked = Some(Asked { tag, at, wall: now, life, again: catching.again.is_some() });
+        let again = catching.again.is_some();
+        catching.asked = Some(Asked { tag, at, wall: now, life, again, spoiled: false, lapses });
+        let anew = std::mem::take(&mut catching.anew);
         let edition = match catching.edition {
             Some((of, edition)) if of == life => edition,
             _ => {
@@ -189,7 +223,7 @@ impl Engine {
             }
         };
         // What is stamped later than now is within the day that the next question goes back.
-        self.whisper.catch_up(owner, Ask { tag, topics, from, to: at.after(AHEAD), edition });
+        self.whisper.catch_up(owner, Ask { tag, topics, from, to: at.after(AHEAD), edition, anew });
     }
 
     /// The friend's topics of every day that may have something new, and when the first of them began.
@@ -206,6 +240,42 @@ impl Engine {
         let first = Timestamp::from_millis(u64::from(days.first()?.0) * 86_400_000);
         let topic = |day: &Day| day_keys(secret.as_bytes(), &friend.person, &self.me, *day).topic;
         Some((days.iter().map(topic).collect(), first))
+    }
+
+    /// An archive's answer has come so far, and all of it has been handed in. That is kept behind what came of it, and
+    /// not if any of that is not.
+    pub(super) fn progressed(&mut self, owner: Owner, tag: u64, mark: Mark) {
+        let lapses = self.dark.lapses;
+        let Some(catching) = self.catching(owner) else { return };
+        let Some(asked) = catching.asked.as_ref().filter(|asked| asked.tag == tag && !asked.spoiled) else {
+            return;
+        };
+        let (life, then) = (asked.life, asked.lapses);
+        catching.kept = true;
+        let kept = |_: &mut Engine, result: Result<()>| {
+            if let Err(error) = result {
+                log::info!("how far an archive answered is not kept: {error}");
+            }
+        };
+        if let Owner::Friend(row) = owner {
+            let Some(friend) = self.friends.get(&row).filter(|f| f.lives == life) else { return };
+            let Some(chain) = friend.talk.as_ref().map(|talk| talk.chain.clone()) else { return };
+            let done = self.begin_write(kept);
+            let write = move |tx: &Tx<'_>| marks::put(tx, &mark);
+            let _ = self.store.write_chained(&chain, write, |result| done.finish(result));
+            return;
+        }
+        if lapses != then {
+            return;
+        }
+        // Requests and answers are kept each on its own: only once all that were handed in are on disk is it known that
+        // none failed.
+        let done = self.begin_read(move |engine, result: Result<()>| {
+            if result.is_ok() && engine.dark.lapses == then {
+                engine.write(move |tx| marks::put(tx, &mark), kept);
+            }
+        });
+        let _ = self.store.read_chained(&Chain::new(), |_| Ok(()), |result| done.finish(result));
     }
 
     /// Archives gave all they have, or cannot be reached.
@@ -225,12 +295,21 @@ impl Engine {
         };
         catching.due = if wanted_more { now } else { now.after(wait) };
         let due = catching.due;
+        let kept = complete && std::mem::take(&mut catching.kept);
         self.dark_due(due);
         if !complete {
             return log::debug!("{owner:?}: archives could not be asked to the end");
         }
         match owner {
             Owner::Friend(row) => self.friend_caught_up(row, &asked),
+            Owner::Answers if kept => self.write(
+                |tx| marks::remove_archives(tx, Scope::Answers),
+                |_, result| {
+                    if let Err(error) = result {
+                        log::info!("how far archives answered is not forgotten: {error}");
+                    }
+                },
+            ),
             Owner::Contact => self.write(
                 move |tx| put(tx, Scope::Requests, asked.at),
                 move |engine, result| match result {

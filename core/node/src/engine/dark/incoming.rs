@@ -81,7 +81,16 @@ impl Engine {
         if let Some(latest) = said.max() {
             self.clock_confirmed(latest);
         }
+        let missed = |engine: &Engine| {
+            engine.friends.get(&row).and_then(|f| f.talk.as_ref()).map(|talk| talk.machine.missed_copies())
+        };
+        let before = missed(self);
         self.drive(row, Input::Copy { frames, key, sent });
+        if missed(self) != before
+            && let Some(friend) = self.friends.get_mut(&row)
+        {
+            friend.pair.catching.spoil();
+        }
         // Nothing came of it that is written: its key lives, but what it says of keys holds.
         if let Some(news) = self.friends.get_mut(&row).and_then(|f| f.pair.news.take()) {
             self.news_came(row, news, false);

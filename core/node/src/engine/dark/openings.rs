@@ -24,6 +24,11 @@ impl Openings {
         !self.seen.has(&hash) && self.allowance.take(1, now) && self.seen.first(hash)
     }
 
+    /// Whether this one was opened.
+    pub(super) fn had(&self, hash: &EnvelopeHash) -> bool {
+        self.seen.has(hash)
+    }
+
     /// What was opened and not wanted is wanted now: it is opened when it comes again.
     pub(super) fn forget(&mut self) {
         self.seen = Seen::default();

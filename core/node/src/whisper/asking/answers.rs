@@ -4,11 +4,13 @@ use super::super::common::Common;
 use super::super::subscribing::Subscribing;
 use super::super::{Answered, Arrival, Owner};
 use super::list::NamedBy;
+use super::progress::{Going, wanted};
 use super::standing::is_settled;
 use super::{AT_ONCE, Archive, Asking, NOTED, Running, seconds};
+use std::collections::BTreeMap;
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::whisper::archive::catch_up::{
-    CatchUp, Ending, Input, Limits, Range, Source, Summary, Tale,
+    ArchiveId, CatchUp, Ending, Input, Limits, Range, Source, Summary, Tale,
 };
 use subrosa_proto::whisper::interest::TopicSet;
 use subrosa_proto::whisper::padding::FOR_ARCHIVES;
@@ -33,12 +35,12 @@ impl Asking {
             self.turn = Some(owner);
             let wall = common.wall;
             self.lives += 1;
-            let (mut sources, mut left_out, mut of_friends) = (Vec::new(), false, Vec::new());
+            let (mut asked, mut left_out, mut of_friends) = (Vec::new(), false, Vec::new());
             for (id, archive) in &self.archives {
                 let out = archive.standing.is_out(wall);
                 match archive.by {
                     NamedBy::Host if out => left_out |= !archive.standing.is_lost(wall),
-                    NamedBy::Host => sources.push(Source::new(*id, archive.grant.clone())),
+                    NamedBy::Host => asked.push(Source::new(*id, archive.grant.clone())),
                     // One that does not answer makes room for another.
                     NamedBy::Friends if out => {}
                     NamedBy::Friends => {
@@ -53,16 +55,27 @@ impl Asking {
                 archive.standing.ask(owner, self.lives);
                 let from = archive.standing.covered(owner, &ask).map_or(0, seconds);
                 let most = MOST_OF_FRIENDS;
-                sources.push(Source { from, most, vouched: false, ..Source::new(id, None) });
+                asked.push(Source { from, most, vouched: false, ..Source::new(id, None) });
             }
-            let padded = |topics| common.padding.hide(&TopicSet::new(topics), &FOR_ARCHIVES);
-            let topics = (!ask.topics.is_empty()).then(|| padded(ask.topics.clone()));
-            let range = Range { from: seconds(ask.from), to: seconds(ask.to), topics };
+            let hidden = |topics: &TopicSet| common.padding.hide(topics, &FOR_ARCHIVES);
+            let wanted = wanted(&ask);
+            let range = Range { topics: wanted.topics.as_ref().map(hidden), ..wanted.clone() };
             // Archives that serve a network with less work are believed as its peers are.
             let usual = Limits::default();
             let limits = Limits { floor: usual.floor.min(common.config().whisper.least_pow), ..usual };
+            let (mut sources, mut going) = (Vec::new(), BTreeMap::new());
+            for source in asked {
+                let floor = if source.grant.is_some() { 0.0 } else { limits.floor };
+                let known = self.known(owner, &ask, &wanted, source.id, floor, common);
+                let unfinished = known
+                    .as_ref()
+                    .and_then(|known| known.unfinished(known.range.topics.as_ref().map(hidden)));
+                let gone = Going::new(known, source.from, floor, &wanted);
+                sources.push(Source { unfinished, from: gone.from(), ..source });
+                going.insert(sources.last().map_or(ArchiveId(0), |source| source.id), gone);
+            }
             let machine = CatchUp::new(limits, range, sources, wall);
-            self.running.insert(owner, Running { ask, life: self.lives, left_out, machine });
+            self.running.insert(owner, Running { ask, life: self.lives, left_out, going, machine });
             self.drive(owner, Input::Tick, common, subscribing);
         }
     }
@@ -74,16 +87,23 @@ impl Asking {
         common: &mut Common,
         subscribing: &mut Subscribing,
     ) {
-        let Some(Running { ask, left_out, .. }) = self.running.remove(&owner) else { return };
+        let Some(Running { ask, left_out, going, .. }) = self.running.remove(&owner) else { return };
         let (wall, now) = (common.wall, common.now);
         // One that lies or hides something must not make the others' answers look complete before they are there. One
         // that lies all the time, or is gone for days, does not count; nor does what only a friend named, either way:
         // its lies cost time, and never a message that an archive of the host has.
         let (mut answered, mut by_friends, mut complete) = (false, false, !left_out);
+        let (mut gave, mut lied) = (Vec::new(), Vec::new());
         for tale in &summary.archives {
             log::debug!("archive {:?}: {:?}, {} envelopes", tale.archive, tale.ending, tale.envelopes);
             let Some(archive) = self.archives.get_mut(&tale.archive) else { continue };
             let verdict = archive.judge(owner, tale, wall, now);
+            if verdict == Verdict::Gave {
+                gave.push(tale.archive);
+            }
+            if tale.ending == Ending::Lied {
+                lied.push(archive.address.to_string());
+            }
             match archive.by {
                 NamedBy::Host => {
                     answered |= verdict == Verdict::Gave;
@@ -115,6 +135,14 @@ impl Asking {
             (false, _) if by_friends => Answered::ByFriends,
             _ => Answered::Partly,
         };
+        // Once the mark over all of them moves, there is nothing of each to be kept.
+        if answer != Answered::Fully {
+            for id in gave {
+                self.keep_end(owner, &ask, id, going.get(&id), common, subscribing);
+            }
+        }
+        self.start_anew_with(owner, lied, common);
+        self.sweep(common);
         match owner {
             Owner::Subscription(id) => subscribing.caught_up(id, ask.to, answer, common),
             _ => {

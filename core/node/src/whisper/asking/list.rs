@@ -1,6 +1,7 @@
 //! Which archives there are to ask: those of the host, and those of friends as long as the host named too few.
 
 use super::super::common::Common;
+use super::progress::forget_archive;
 use super::standing::Standing;
 use super::{Archive, Asking, Way};
 use std::collections::{BTreeMap, VecDeque};
@@ -69,6 +70,7 @@ impl Asking {
             self.names.retain(|_, other| *other != id);
             if let Some(mut archive) = self.archives.remove(&id) {
                 let waiting = std::mem::take(&mut archive.waiting);
+                forget_archive(common, archive.address.to_string());
                 archive.end();
                 self.no_reply(waiting.into_iter().map(|(errand, _)| errand), id);
             }
@@ -80,7 +82,11 @@ impl Asking {
             if let Some(known) = self.names.get(&name).and_then(|id| self.archives.get_mut(id)) {
                 known.grant = grant;
                 // What it gives counts from now on, so that it is asked for everything.
-                new |= by == NamedBy::Host && known.by == NamedBy::Friends;
+                let counts = by == NamedBy::Host && known.by == NamedBy::Friends;
+                if counts {
+                    forget_archive(common, name.clone());
+                }
+                new |= counts;
                 (known.by, known.turn) = (by, turn);
                 continue;
             }

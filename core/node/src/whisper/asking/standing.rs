@@ -16,7 +16,7 @@ const LOST: Duration = Duration::from_secs(3 * 86_400);
 /// What an archive says to have since a moment ago may still be on its way to it, from its peers.
 const SETTLED: Duration = crate::whisper::subscribing::OVERLAP;
 /// Envelopes may reach an archive so long after they were stamped.
-const LATE: Duration = Duration::from_secs(86_400);
+pub(super) const LATE: Duration = Duration::from_secs(86_400);
 
 /// What an archive gave.
 #[derive(Clone, Copy, Debug)]
@@ -114,8 +114,14 @@ mod tests {
     #[test]
     fn what_an_archive_of_friends_gave_is_not_asked_for_again_but_for_the_last_day() {
         let at = |day: u64| Timestamp::from_millis(1_700_000_000_000 + day * 86_400_000);
-        let ask =
-            |from: u64, to: u64| Ask { tag: 0, topics: Vec::new(), from: at(from), to: at(to), edition: 1 };
+        let ask = |from: u64, to: u64| Ask {
+            tag: 0,
+            topics: Vec::new(),
+            from: at(from),
+            to: at(to),
+            edition: 1,
+            anew: false,
+        };
         let (owner, mut standing) = (Owner::Friend(1), Standing::default());
         assert_eq!(standing.covered(owner, &ask(0, 30)), None);
         standing.cover(owner, &ask(0, 30));

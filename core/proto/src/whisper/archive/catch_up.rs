@@ -7,23 +7,29 @@
 //! | asked, with a time limit | a reply (next page, end, refusal), a failure, the limit |
 //! | ended | nothing |
 //!
+//! An archive that has not answered an earlier question to the end is asked the rest of that first, and then what this
+//! one asks beyond it: what was taken of a long answer is not lost with a restart.
+//!
 //! The owner processes (commits) every [`Output::Envelope`] before it keeps the [`Output::Mark`] that follows, so that
 //! a crash repeats a page and loses none. The same envelope comes out once, but again after a restart.
 
+mod leg;
 mod limits;
+mod progress;
 mod source;
 mod tale;
 
 pub use limits::Limits;
-pub use source::{Mark, Range, Source};
+pub use progress::{Growth, MAX_NOTE, Progress};
+pub use source::{Mark, Range, Source, Unfinished, Which};
 pub use tale::{Ending, Summary, Tale};
 
 use super::answer::{Answer, Refused, Reply};
 use super::request::{Question, Request};
-use super::{Cursor, MAX_ENVELOPES, MAX_TOPICS};
+use super::{Cursor, MAX_ENVELOPES};
 use crate::envelope::{Envelope, EnvelopeHash};
 use crate::time::Timestamp;
-use crate::whisper::interest::TopicSet;
+use leg::Leg;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -59,8 +65,10 @@ pub enum Output {
     },
     /// An envelope that was asked for, checked, for the first time.
     Envelope(ArchiveId, Envelope),
-    /// Everything up to here came out: a later run may go on here.
+    /// Everything that this archive gave up to here came out: a later run may go on here.
     Mark(ArchiveId, Mark),
+    /// It gave all it says it has ([`Ending::Complete`] or [`Ending::Short`]), and all of it came out.
+    Given(ArchiveId, Ending),
     /// The end. Nothing follows.
     Done(Summary),
 }
@@ -76,7 +84,9 @@ enum State {
 struct Part {
     source: Source,
     state: State,
-    part: usize,
+    /// What it is asked, one after the other, and which of these is next.
+    legs: Vec<Leg>,
+    leg: usize,
     cursor: Option<Cursor>,
     /// Whether an earlier run had pages of it, so that what it gives now says nothing about what it lacks.
     resumed: bool,
@@ -93,7 +103,20 @@ struct Part {
 impl Part {
     /// The first second that this archive is asked for.
     fn begins(&self, range: &Range) -> u32 {
-        range.from.max(self.source.from)
+        let from = self.source.unfinished.as_ref().map_or(self.source.from, |earlier| earlier.range.from);
+        range.from.max(from)
+    }
+
+    /// Its store is another one than it was. What it gave before is no loss; it is asked for all again.
+    fn start_anew(&mut self, range: &Range) {
+        (self.source.unfinished, self.source.from, self.resumed) = (None, 0, false);
+        (self.legs, self.leg, self.cursor) = (leg::legs(range, &self.source), 0, None);
+        (self.oldest, self.empty_in_row, self.tale.envelopes) = (0, 0, 0);
+    }
+
+    fn mark(&self) -> Option<Mark> {
+        let leg = self.legs.get(self.leg)?;
+        Some(Mark { of: leg.of, from: leg.from, part: leg.part, cursor: self.cursor.clone() })
     }
 }
 
@@ -102,8 +125,6 @@ impl Part {
 pub struct CatchUp {
     limits: Limits,
     range: Range,
-    /// The topics in parts that fit one request; one `None` if all are wanted.
-    parts: Vec<Option<TopicSet>>,
     archives: Vec<Part>,
     /// When each envelope was sent, and which archives gave it.
     seen: BTreeMap<EnvelopeHash, (u32, u32)>,
@@ -117,21 +138,14 @@ pub struct CatchUp {
 impl CatchUp {
     /// Prepares to ask `sources`, the same range of all. Begins with the first [`Input::Tick`].
     pub fn new(limits: Limits, range: Range, sources: Vec<Source>, now: Timestamp) -> CatchUp {
-        let parts: Vec<Option<TopicSet>> = match &range.topics {
-            None => vec![None],
-            Some(set) => set
-                .as_slice()
-                .chunks(MAX_TOPICS)
-                .map(|topics| Some(topics.iter().copied().collect()))
-                .collect(),
-        };
         let mut archives: Vec<Part> = Vec::new();
         for source in sources.into_iter().take(MAX_ARCHIVES) {
             if archives.iter().any(|part| part.source.id == source.id) {
                 continue;
             }
-            let mark = source.mark.clone();
-            let part = mark.as_ref().map_or(0, |mark| usize::try_from(mark.part).unwrap_or(usize::MAX));
+            let legs = leg::legs(&range, &source);
+            let goes_on = legs.first().is_some_and(|leg| leg.of == Which::Earlier);
+            let earlier = source.unfinished.as_ref().filter(|_| goes_on);
             let tale = Tale {
                 archive: source.id,
                 ending: Ending::OutOfTime,
@@ -143,12 +157,12 @@ impl CatchUp {
                 failures: 0,
             };
             archives.push(Part {
-                source,
                 state: State::Waiting(now),
-                // A mark beyond the parts was made for other topics.
-                part: if part < parts.len() { part } else { 0 },
-                cursor: mark.as_ref().filter(|_| part < parts.len()).and_then(|mark| mark.cursor.clone()),
-                resumed: mark.is_some(),
+                legs,
+                leg: 0,
+                cursor: earlier.and_then(|earlier| earlier.cursor.clone()),
+                resumed: source.unfinished.is_some(),
+                source,
                 oldest: 0,
                 failed_in_row: 0,
                 empty_in_row: 0,
@@ -159,7 +173,7 @@ impl CatchUp {
         }
         let until = now.after(limits.patience);
         let seen = BTreeMap::new();
-        CatchUp { limits, range, parts, archives, seen, next_number: 1, until, answered: None, done: false }
+        CatchUp { limits, range, archives, seen, next_number: 1, until, answered: None, done: false }
     }
 
     /// When to call [`CatchUp::handle`] with [`Input::Tick`]; none once it is done.
@@ -263,16 +277,16 @@ impl CatchUp {
         let number = self.next_number;
         self.next_number += 1;
         let Some(part) = self.archives.get_mut(index) else { return };
-        let Some(topics) = self.parts.get(part.part) else {
+        let Some(leg) = part.legs.get(part.leg) else {
             // No topics at all: there is nothing to ask for.
             part.state = State::Ended(Ending::Complete);
             return;
         };
         part.state = State::Asked(number, now.after(self.limits.reply));
         let request = Request {
-            from: part.begins(&self.range),
-            to: self.range.to,
-            topics: topics.clone(),
+            from: leg.from,
+            to: leg.to,
+            topics: leg.topics.clone(),
             limit: MAX_ENVELOPES,
             cursor: part.cursor.clone(),
             grant: part.source.grant.clone(),
@@ -312,10 +326,12 @@ impl CatchUp {
                 }
             }
             Ok(Reply::Refused(Refused::BadCursor)) if !part.restarted => {
-                // Its store is another one than it was. What it gave before is no loss; it is asked for again.
                 part.restarted = true;
-                part.cursor = None;
+                part.start_anew(&self.range);
+                // What it gives again is new of this store.
+                self.seen.values_mut().for_each(|(_, given)| *given &= !bit(index));
                 part.state = State::Waiting(now);
+                out.extend(part.mark().map(|mark| Output::Mark(part.source.id, mark)));
             }
             Ok(Reply::Refused(why)) => part.state = State::Ended(Ending::Refused(why)),
             Ok(Reply::Taken) | Err(_) => {
@@ -327,12 +343,11 @@ impl CatchUp {
 
     fn page(&mut self, index: usize, answer: &Answer, now: Timestamp, out: &mut Vec<Output>) {
         let Some(part) = self.archives.get_mut(index) else { return };
-        let bit = 1u32 << u32::try_from(index).unwrap_or(31).min(31);
-        let topics = self.parts.get(part.part).cloned().flatten();
+        let bit = bit(index);
+        let Some(leg) = part.legs.get(part.leg) else { return };
         let mut new_here = false;
         for raw in &answer.envelopes {
-            let good =
-                source::check(&self.limits, &self.range, topics.as_ref(), part.source.grant.is_some(), raw);
+            let good = source::check(&self.limits, leg, part.source.grant.is_some(), raw);
             let Some(envelope) = good else {
                 part.tale.wrong += 1;
                 continue;
@@ -362,10 +377,10 @@ impl CatchUp {
         if part.tale.wrong >= self.limits.wrong {
             part.state = State::Ended(Ending::Lied);
         } else if !answer.more {
-            part.part += 1;
+            part.leg += 1;
             part.cursor = None;
             part.empty_in_row = 0;
-            part.state = if part.part < self.parts.len() {
+            part.state = if part.leg < part.legs.len() {
                 State::Waiting(now)
             } else if part.oldest > part.begins(&self.range) {
                 State::Ended(Ending::Short(part.oldest))
@@ -381,10 +396,14 @@ impl CatchUp {
             part.cursor.clone_from(&answer.cursor);
             part.state = State::Waiting(now);
         }
-        if let State::Waiting(_) = part.state {
-            let mark =
-                Mark { part: u32::try_from(part.part).unwrap_or(u32::MAX), cursor: part.cursor.clone() };
-            out.push(Output::Mark(part.source.id, mark));
+        match part.state {
+            State::Waiting(_) => {
+                out.extend(part.mark().map(|mark| Output::Mark(part.source.id, mark)));
+            }
+            State::Ended(ending @ (Ending::Complete | Ending::Short(_))) => {
+                out.push(Output::Given(part.source.id, ending));
+            }
+            _ => {}
         }
     }
 
@@ -393,7 +412,7 @@ impl CatchUp {
             self.range.to.saturating_sub(u32::try_from(self.limits.settling.as_secs()).unwrap_or(0));
         let mut complete = 0;
         for (index, part) in self.archives.iter_mut().enumerate() {
-            let bit = 1u32 << u32::try_from(index).unwrap_or(31).min(31);
+            let bit = bit(index);
             part.tale.ending = match part.state {
                 State::Ended(ending) => ending,
                 _ => Ending::OutOfTime,
@@ -416,6 +435,11 @@ impl CatchUp {
             archives: self.archives.iter().map(|part| part.tale.clone()).collect(),
         }
     }
+}
+
+/// Of this archive, among those that gave an envelope.
+fn bit(index: usize) -> u32 {
+    1 << u32::try_from(index).unwrap_or(31).min(31)
 }
 
 fn limits_first(limits: &Limits) -> Duration {

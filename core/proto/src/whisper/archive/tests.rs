@@ -12,6 +12,8 @@ use crate::whisper::made;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+mod going_on;
+
 const UNIX: u32 = 1_700_000_000;
 const T: Timestamp = Timestamp::from_millis(UNIX as u64 * 1_000);
 const DAY: u32 = 86_400;
@@ -177,7 +179,7 @@ fn run(limits: Limits, range: Range, sources: Vec<Source>, archives: &mut [Archi
     // Replies on their way: when, from whom, to which question.
     type Reply = (Timestamp, ArchiveId, u64, Result<Vec<u8>, ()>);
     let mut replies: Vec<Reply> = Vec::new();
-    let (mut got, mut marks) = (Vec::new(), Vec::new());
+    let (mut got, mut marks, mut given) = (Vec::new(), Vec::new(), Vec::new());
     let mut out = Vec::new();
     machine.handle(Input::Tick, now, &mut out);
     loop {
@@ -192,8 +194,17 @@ fn run(limits: Limits, range: Range, sources: Vec<Source>, archives: &mut [Archi
                 }
                 Output::Envelope(_, envelope) => got.push(envelope.hash()),
                 Output::Mark(archive, mark) => marks.push((archive, mark)),
+                Output::Given(archive, ending) => given.push((archive, ending)),
                 Output::Done(summary) => {
                     assert_eq!(machine.deadline(), None);
+                    for tale in &summary.archives {
+                        let said = given.iter().any(|told| *told == (tale.archive, tale.ending));
+                        assert_eq!(
+                            said,
+                            matches!(tale.ending, Ending::Complete | Ending::Short(_)),
+                            "{tale:?}"
+                        );
+                    }
                     return Run { got, marks, summary, took: now.since(T) };
                 }
             }
@@ -322,20 +333,6 @@ fn nothing_is_called_complete_that_may_not_be() {
     let (run, _) = ask(&[Honest, Stalls], Limits { patience: seconds(8), ..Limits::default() }, 1);
     assert!(run.summary.complete && run.took <= seconds(8), "one answered: {:?}", run.summary);
     assert_eq!(run.summary.archives[1].ending, Ending::OutOfTime);
-}
-
-#[test]
-fn a_catch_up_goes_on_where_it_stopped() {
-    let all: Vec<Envelope> = (0..60).map(|n| envelope(n, OURS)).collect();
-    let mut archives = [Archive::new(0, Way::Honest, &all)];
-    let first = run(Limits::default(), range(), sources(1), &mut archives, 1);
-    assert!(first.marks.len() >= 2, "several pages");
-    let (_, mark) = first.marks[0].clone();
-    let source = Source { mark: Some(mark), ..Source::new(ArchiveId(0), None) };
-    let second = run(Limits::default(), range(), vec![source], &mut archives, 1);
-    assert!(!second.got.is_empty() && second.got.len() < 60);
-    assert!(first.got.ends_with(&second.got), "the rest, in the same order");
-    assert_eq!(second.summary.archives[0].missed, 0, "what an earlier run got is not held against it");
 }
 
 #[test]

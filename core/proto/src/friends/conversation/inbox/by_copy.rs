@@ -45,6 +45,8 @@ pub(in super::super) struct ByCopy {
     /// since.
     told_at: Option<Timestamp>,
     missed: Option<Timestamp>,
+    /// Copies that could not be kept, in this life.
+    pub(in super::super) misses: u64,
     /// Archives are being asked again for what was missed until then.
     asking: bool,
     missed_since: Option<Timestamp>,
@@ -224,6 +226,7 @@ impl Conversation {
     /// A copy could not be kept. Its key lives, archives have it still, and the friend makes it anew in the end.
     fn missed(&mut self, sent: Timestamp, steps: &mut Vec<(Change, After)>) {
         let by_copy = &mut self.inn.by_copy;
+        by_copy.misses += 1;
         if by_copy.asking {
             by_copy.missed_since = Some(by_copy.missed_since.map_or(sent, |at| at.min(sent)));
         }

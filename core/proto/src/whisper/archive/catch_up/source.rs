@@ -1,5 +1,6 @@
 //! What is asked for and of whom, and which envelopes are an answer to that.
 
+use super::leg::Leg;
 use super::{ArchiveId, Limits};
 use crate::envelope::{Admission, Envelope};
 use crate::whisper::archive::{Cursor, Grant};
@@ -24,9 +25,10 @@ pub struct Source {
     pub id: ArchiveId,
     /// Our grant there. Where we have one, envelopes with little work are taken: others have grants too.
     pub grant: Option<Grant>,
-    /// Where an earlier run of the same range and topics stopped.
-    pub mark: Option<Mark>,
-    /// What it is asked for begins here, if that is later than the range does: it gave the rest before.
+    /// What it was asked earlier and has not answered to the end. It is asked the rest of that first.
+    pub unfinished: Option<Unfinished>,
+    /// What it is asked for begins here, if that is later than the range does: it gave the rest before, or will have
+    /// given it once it has answered what is `unfinished`.
     pub from: u32,
     /// Most envelopes taken that it alone gives, so that one whom nobody vouches for cannot use up what all may give.
     pub most: usize,
@@ -38,13 +40,37 @@ pub struct Source {
 impl Source {
     /// An archive that is asked for the whole range, and may give all.
     pub fn new(id: ArchiveId, grant: Option<Grant>) -> Source {
-        Source { id, grant, mark: None, from: 0, most: usize::MAX, vouched: true }
+        Source { id, grant, unfinished: None, from: 0, most: usize::MAX, vouched: true }
     }
+}
+
+/// An earlier question that an archive has not answered to the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// What it asked for, as it was put then.
+    pub range: Range,
+    /// Which part of the topics is next ([`Mark::part`]).
+    pub part: u32,
+    /// Where the next page of that part begins.
+    pub cursor: Option<Cursor>,
+}
+
+/// Which of two questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// [`Source::unfinished`].
+    Earlier,
+    /// That of this run.
+    Present,
 }
 
 /// Where to go on with one archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
+    /// In the answer to what.
+    pub of: Which,
+    /// The first second that this archive is asked for in that.
+    pub from: u32,
     /// Which part of the topics.
     pub part: u32,
     /// Where the next page begins.
@@ -52,17 +78,11 @@ pub struct Mark {
 }
 
 /// The envelope, if it is one and was asked for. Whether it is expired by our clock does not matter.
-pub(super) fn check(
-    limits: &Limits,
-    range: &Range,
-    topics: Option<&TopicSet>,
-    granted: bool,
-    raw: &[u8],
-) -> Option<Envelope> {
+pub(super) fn check(limits: &Limits, leg: &Leg, granted: bool, raw: &[u8]) -> Option<Envelope> {
     let envelope = Envelope::decode(raw).ok()?;
     let sent = envelope.sent();
-    let asked = sent >= range.from && sent <= range.to;
-    let asked = asked && topics.is_none_or(|topics| topics.contains(envelope.topic));
+    let asked = sent >= leg.from && sent <= leg.to;
+    let asked = asked && leg.topics.as_ref().is_none_or(|topics| topics.contains(envelope.topic));
     let rules = Admission {
         now: sent,
         ahead: 0,
