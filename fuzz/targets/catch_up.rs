@@ -1,13 +1,15 @@
-//! A catch-up with archives that reply anything at any time: it asks within bounds, gives only what was asked for, each
-//! once, and always ends.
+//! A catch-up with archives that reply anything at any time, over restarts: it asks within bounds and with the cursors
+//! of whom it asks, gives only what was asked for, each once, and always ends.
 #![no_main]
 
 use libfuzzer_sys::{arbitrary, fuzz_target};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use subrosa_fuzz::people::NOW;
 use subrosa_proto::envelope::{Draft, Topic};
-use subrosa_proto::whisper::archive::catch_up::{ArchiveId, CatchUp, Input, Limits, Output, Range, Source};
+use subrosa_proto::whisper::archive::catch_up::{
+    ArchiveId, CatchUp, Input, Limits, Output, Range, Source, Unfinished, Which,
+};
 use subrosa_proto::whisper::archive::{Answer, Cursor, Question, Refused, Reply};
 
 #[derive(Debug, arbitrary::Arbitrary)]
@@ -22,6 +24,8 @@ enum Step {
     Late(u8),
     Wait(u16),
     JumpBack(u16),
+    /// Another process goes on from the marks, and wants what was sent a little later as well.
+    Restart,
 }
 
 fuzz_target!(|input: (u8, Vec<Step>)| {
@@ -31,12 +35,14 @@ fuzz_target!(|input: (u8, Vec<Step>)| {
     let more = [0, 200, 400].get(usize::from(parts)).copied().unwrap_or(0);
     let topics: BTreeSet<Topic> = (0..more + 3u32).map(|n| Topic(n.to_be_bytes())).collect();
     let range = Range { from: unix - 1_000, to: unix, topics: Some(topics.iter().copied().collect()) };
-    let sources = (0..3).map(|n| Source::new(ArchiveId(n), None)).collect();
+    let mut sources: Vec<Source> = (0..3).map(|n| Source::new(ArchiveId(n), None)).collect();
     let limits = Limits { floor: 0.0, envelopes: 20, bytes: 20_000, ..Limits::default() };
     let mut now = NOW;
-    let mut machine = CatchUp::new(limits, range, sources, now);
+    let mut present = Range { to: unix - 500, ..range };
+    let mut machine = CatchUp::new(limits.clone(), present.clone(), sources.clone(), now);
+    let (mut gave, mut moved) = ([const { BTreeSet::new() }; 3], [false; 3]);
     let (mut asked, mut questions) = ([0u64; 3], [const { Vec::new() }; 3]);
-    let (mut got, mut done) = (BTreeSet::new(), false);
+    let (mut got, mut done, mut marks) = (BTreeSet::new(), false, BTreeMap::new());
     let mut out = Vec::new();
     machine.handle(Input::Tick, now, &mut out);
     for step in steps.iter().map(Some).take(200).chain(std::iter::repeat_n(None, 300)) {
@@ -55,6 +61,8 @@ fuzz_target!(|input: (u8, Vec<Step>)| {
                     assert!(
                         request.topics.is_some_and(|part| part.as_slice().iter().all(|t| topics.contains(t)))
                     );
+                    assert!(request.from >= unix - 1_000 && request.to <= present.to);
+                    assert!(request.cursor.is_none_or(|cursor| gave[archive.0 as usize].contains(&cursor)));
                     *last = question;
                 }
                 Output::Envelope(_, envelope) => {
@@ -63,7 +71,19 @@ fuzz_target!(|input: (u8, Vec<Step>)| {
                     );
                     assert!(got.insert(envelope.hash()) && got.len() <= 20);
                 }
-                Output::Mark(..) | Output::Given(..) => {}
+                Output::Mark(archive, mark) => {
+                    let (source, moved) =
+                        (&mut sources[archive.0 as usize], &mut moved[archive.0 as usize]);
+                    assert!(!*moved || mark.of == Which::Present, "what is over is not begun again");
+                    assert!(mark.cursor.iter().all(|cursor| gave[archive.0 as usize].contains(cursor)));
+                    let of = match mark.of {
+                        Which::Earlier => source.unfinished.as_ref().expect("one that was left").range.clone(),
+                        Which::Present => Range { from: mark.from, ..present.clone() },
+                    };
+                    *moved |= mark.of == Which::Present;
+                    marks.insert(archive.0, Unfinished { range: of, part: mark.part, cursor: mark.cursor });
+                }
+                Output::Given(archive, _) => drop(marks.remove(&archive.0)),
                 Output::Done(summary) => {
                     assert_eq!(summary.envelopes, got.len());
                     done = true;
@@ -75,13 +95,19 @@ fuzz_target!(|input: (u8, Vec<Step>)| {
             machine.handle(Input::Reply(ArchiveId(archive), asked[archive as usize], reply), now, &mut out);
         };
         match step {
-            Some(Step::Raw(of, bytes)) => reply(*of, bytes, &mut machine),
+            Some(Step::Raw(of, bytes)) => {
+                if let Ok(Reply::Answer(Answer { cursor, .. })) = Reply::decode(bytes) {
+                    gave[usize::from(*of % 3)].extend(cursor);
+                }
+                reply(*of, bytes, &mut machine);
+            }
             Some(Step::Page(of, envelopes, more, cursor, oldest)) => {
                 let envelope = |(n, topic): &(u8, u8)| {
                     let topic = Topic(u32::from(*topic).to_be_bytes());
                     let draft = Draft::new(unix - 10 * u32::from(*n), 50, topic, &[*n]).expect("a draft");
                     draft.with_nonce(0).raw().clone()
                 };
+                gave[usize::from(*of % 3)].extend(cursor.map(|n| Cursor::new(&[n]).expect("a cursor")));
                 let page = Answer {
                     envelopes: envelopes.iter().take(100).map(envelope).collect(),
                     more: *more,
@@ -109,6 +135,17 @@ fuzz_target!(|input: (u8, Vec<Step>)| {
             }
             Some(Step::JumpBack(seconds)) => {
                 now = now.before(Duration::from_secs((*seconds).into()));
+                machine.handle(Input::Tick, now, &mut out);
+            }
+            Some(Step::Restart) => {
+                present.to = (present.to + 50).min(unix);
+                for source in &mut sources {
+                    source.unfinished = marks.get(&source.id.0).cloned();
+                    source.from = source.unfinished.as_ref().map_or(0, |earlier| earlier.range.to);
+                }
+                machine = CatchUp::new(limits.clone(), present.clone(), sources.clone(), now);
+                (moved, done) = ([false; 3], false);
+                (got, asked, questions) = (BTreeSet::new(), [0; 3], [const { Vec::new() }; 3]);
                 machine.handle(Input::Tick, now, &mut out);
             }
             None => {

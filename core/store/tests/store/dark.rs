@@ -522,9 +522,53 @@ fn marks_say_how_far_each_archive_was_asked() {
     assert_eq!(store.read(|s| catch_up::get(s, scope, None)).unwrap(), Some(over_all));
     assert_eq!(store.read(|s| catch_up::get(s, Scope::Friend(row + 1), None)).unwrap(), None);
     assert_eq!(store.read(|s| catch_up::list(s, 0, 10)).unwrap().len(), 2);
-    let long = Mark { cursor: Some(vec![5; 65]), ..mark };
-    let long = store.write_wait(move |tx| catch_up::put(tx, &long));
-    assert_eq!(long.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    let cursor = Mark { cursor: Some(vec![5; 65]), ..mark.clone() };
+    let note = Mark { asked: vec![5; catch_up::MOST_ASKED + 1], ..mark.clone() };
+    for long in [cursor, note] {
+        let long = store.write_wait(move |tx| catch_up::put(tx, &long));
+        assert_eq!(long.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    }
+    let longest = Mark { asked: vec![5; catch_up::MOST_ASKED], ..mark };
+    let kept = longest.clone();
+    store.write_wait(move |tx| catch_up::put(tx, &kept)).unwrap();
+    assert_eq!(store.read(|s| catch_up::get(s, scope, Some("archive:1"))).unwrap(), Some(longest));
+}
+
+#[test]
+fn how_far_archives_answered_is_forgotten_by_scope_by_archive_and_by_what_is_asked_still() {
+    let (_home, store, row) = befriended();
+    let id = SubscriptionId([7; 16]);
+    let scopes = [Scope::Requests, Scope::Answers, Scope::Friend(row), Scope::Subscription(id)];
+    let archives = [None, Some("a:1"), Some("b:1")];
+    let put_all = || {
+        store
+            .write_wait(move |tx| {
+                for scope in scopes {
+                    for archive in archives {
+                        catch_up::put(tx, &Mark::new(scope, archive.map(Into::into)))?;
+                    }
+                }
+                Ok(())
+            })
+            .unwrap();
+    };
+    let left = || {
+        let marks = store.read(|s| catch_up::list(s, 0, 100)).unwrap();
+        marks.into_iter().map(|(_, mark)| (mark.scope, mark.archive)).collect::<Vec<_>>()
+    };
+    for scope in scopes {
+        put_all();
+        store.write_wait(move |tx| catch_up::remove_archives(tx, scope)).unwrap();
+        let of: Vec<_> = left().into_iter().filter(|(of, _)| *of == scope).collect();
+        assert_eq!((of, left().len()), (vec![(scope, None)], 10), "what holds over all stays");
+    }
+    put_all();
+    store.write_wait(move |tx| catch_up::remove_one(tx, Scope::Answers, "b:1")).unwrap();
+    assert_eq!(left().len(), 11);
+    assert!(!left().contains(&(Scope::Answers, Some("b:1".into()))));
+    store.write_wait(|tx| catch_up::retain_archives(tx, &["a:1".to_owned()].into())).unwrap();
+    assert_eq!(left().len(), 8);
+    assert!(left().iter().all(|(_, archive)| archive.as_deref() != Some("b:1")));
 }
 
 #[test]

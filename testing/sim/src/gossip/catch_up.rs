@@ -57,7 +57,7 @@ fn ask(
     loop {
         for output in std::mem::take(&mut out) {
             match output {
-                Output::Ask { archive: ArchiveId(STALLS), .. } | Output::Mark(..) => {}
+                Output::Ask { archive: ArchiveId(STALLS), .. } | Output::Mark(..) | Output::Given(..) => {}
                 Output::Ask { archive, number, question } => {
                     let kept =
                         archives.iter().find(|(id, _)| *id == archive.0).map(|(_, m)| m.kept.as_slice());

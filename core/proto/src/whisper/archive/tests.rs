@@ -198,7 +198,7 @@ fn run(limits: Limits, range: Range, sources: Vec<Source>, archives: &mut [Archi
                 Output::Done(summary) => {
                     assert_eq!(machine.deadline(), None);
                     for tale in &summary.archives {
-                        let said = given.iter().any(|told| *told == (tale.archive, tale.ending));
+                        let said = given.contains(&(tale.archive, tale.ending));
                         assert_eq!(
                             said,
                             matches!(tale.ending, Ending::Complete | Ending::Short(_)),

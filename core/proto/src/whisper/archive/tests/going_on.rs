@@ -91,7 +91,7 @@ fn what_is_cut_short_again_and_again_comes_to_an_end_and_comes_once() {
             let new = made::envelope(UNIX - 3_600 + lives * 10 + 1, 600, OURS, &[7, lives as u8], 0.002);
             archive.store.kept.push(new);
         }
-        let life = live(&mut archive, &later(lives * 10 + 5), kept.take(), 1);
+        let life = live(&mut archive, &later(lives.min(10) * 10 + 5), kept.take(), 1);
         got.extend(life.got);
         lives += 1;
         if let Some(summary) = life.done {
@@ -151,6 +151,22 @@ fn a_part_that_there_is_not_begins_anew() {
     kept.place = Some((9, kept.place.unwrap().1));
     let life = live(&mut archive, &later(0), Some(kept), usize::MAX);
     assert_eq!((life.got.len(), life.asked[0].cursor.clone()), (20, None));
+}
+
+#[test]
+fn how_far_one_archive_came_says_nothing_about_another() {
+    let all = all(60);
+    for way in [Way::Mute, Way::Honest, Way::Garbage, Way::Loops] {
+        let mut archives = [Archive::new(0, way, &all), Archive::new(1, Way::Honest, &all)];
+        // A cursor near the end, whoever made it up, and whoever says that this is all.
+        let cursor = Some(Cursor::new(&[0, 0, 59]).unwrap());
+        let unfinished = Some(Unfinished { range: range(), part: 0, cursor });
+        let first = Source { unfinished, from: UNIX, ..Source::new(ArchiveId(0), None) };
+        let sources = vec![first, Source::new(ArchiveId(1), None)];
+        let run = run(Limits::default(), range(), sources, &mut archives, 1);
+        assert_eq!(run.got.len(), 60, "{way:?}");
+        assert!(run.summary.complete, "{way:?}");
+    }
 }
 
 #[test]
