@@ -1,5 +1,6 @@
 //! Long answers of archives to a node that the system ends again and again before they are over.
 
+use crate::archives::{Bad, bad};
 use crate::host::{Host, LIMIT};
 use crate::relay::{Log, POW, Relay, friends_apart, open_store};
 use crate::whisper::{TOPIC, quick, symmetric};
@@ -19,9 +20,10 @@ use subrosa_proto::whisper::archive::desk::{Desk, DeskLimits, Task};
 use subrosa_proto::whisper::archive::{Answer, Cursor, Grant, Refused, Reply};
 use subrosa_proto::whisper::limits::Rate;
 use subrosa_store::archive::{self, Archive, ArchiveOptions, Kept, SqliteArchive};
-use subrosa_store::catch_up;
+use subrosa_store::catch_up::{self, Mark};
 
 const GRANT: &[u8] = b"grant";
+const DAY: u32 = 86_400;
 /// So few bytes are in a page that a few envelopes fill it.
 const PAGE: usize = 3_000;
 /// Pages with something in them that are given before the node is ended.
@@ -157,31 +159,25 @@ fn lives<T: Ord + std::fmt::Debug>(
 }
 
 /// What the host's store has of archives one by one.
-fn kept_of_archives(host: &Host) -> usize {
+fn marks_of_archives(host: &Host) -> Vec<Mark> {
     let store = open_store(host);
     let marks = store.read(|s| catch_up::list(s, 0, 100)).unwrap();
     store.close().unwrap();
-    marks.iter().filter(|(_, mark)| mark.archive.is_some()).count()
+    marks.into_iter().map(|(_, mark)| mark).filter(|mark| mark.archive.is_some()).collect()
 }
 
-fn letters(path: &Path, numbers: std::ops::Range<u32>) {
+fn letter(number: u32, ago: u32) -> Kept {
+    let (key, payload) = (symmetric(), number.to_be_bytes());
+    let padding = Padding::Given(&[]);
+    let letter = Letter { to: To::Symmetric(&key), payload: &payload, padding, signer: None };
+    let data = letter.seal(&mut OsEntropy).unwrap();
+    Kept::of(&Draft::new(unix() - ago, 4 * DAY, Topic(TOPIC), &data).unwrap().with_nonce(0), 1.0)
+}
+
+/// An archive with these letters, sent so many seconds ago.
+fn letters(path: &Path, numbers: std::ops::Range<u32>, ago: u32) {
     let file = SqliteArchive::open(ArchiveOptions::new(path)).unwrap();
-    let key = symmetric();
-    let envelopes: Vec<Kept> = numbers
-        .map(|number| {
-            let payload = number.to_be_bytes();
-            let letter = Letter {
-                to: To::Symmetric(&key),
-                payload: &payload,
-                padding: Padding::Given(&[]),
-                signer: None,
-            };
-            let data = letter.seal(&mut OsEntropy).unwrap();
-            let draft = Draft::new(unix() - 60, 86_400, Topic(TOPIC), &data).unwrap();
-            Kept::of(&draft.with_nonce(0), 1.0)
-        })
-        .collect();
-    file.put_wait(envelopes).unwrap();
+    file.put_wait(numbers.map(|number| letter(number, ago)).collect()).unwrap();
     file.close().unwrap();
 }
 
@@ -195,7 +191,7 @@ fn body(kind: &EventKind) -> Option<Vec<u8>> {
 fn subscribed() -> Host {
     let mut host = Host::with(quick);
     let mut what = Subscription::new(SubscribeKey::Symmetric(symmetric()), vec![TOPIC]);
-    what.since = Some(Timestamp::from_millis(u64::from(unix() - 3_600) * 1_000));
+    what.since = Some(Timestamp::from_millis(u64::from(unix() - 3 * DAY) * 1_000));
     wait(host.node.subscribe(what)).unwrap();
     host.stop();
     host
@@ -205,7 +201,7 @@ fn subscribed() -> Host {
 fn a_subscriber_who_is_ended_after_every_other_page_gets_all_of_a_long_answer_once() {
     const ALL: usize = 400;
     let folder = tempfile::tempdir().unwrap();
-    letters(&folder.path().join("archive"), 0..ALL as u32);
+    letters(&folder.path().join("archive"), 0..ALL as u32, 60);
     let slow = Slow::new(&folder.path().join("archive"));
     let mut ben = subscribed();
     let lives = lives(&mut ben, &slow, ALL, |config| slow.granted(config), body);
@@ -219,25 +215,62 @@ fn a_subscriber_who_is_ended_after_every_other_page_gets_all_of_a_long_answer_on
         wait(ben.node.subscription_list(None, 1)).unwrap()[0].complete.is_some()
     });
     ben.stop();
-    assert_eq!(kept_of_archives(&ben), 0);
+    assert_eq!(marks_of_archives(&ben), []);
 }
 
 #[test]
 fn an_archive_that_is_another_than_before_gives_everything() {
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (folder.path().join("first"), folder.path().join("second"));
-    letters(&first, 0..300);
-    letters(&second, 1_000..1_300);
+    letters(&first, 0..300, 60);
+    letters(&second, 1_000..1_300, 60);
     let mut ben = subscribed();
     let slow = Slow::new(&first);
     // Two pages of it, and no more.
     let number = |kind: &EventKind| body(kind).map(|body| u32::from_be_bytes(body.try_into().unwrap()));
     lives(&mut ben, &slow, 1, |config| slow.granted(config), number);
-    assert_eq!(kept_of_archives(&ben), 1, "the answer was cut short");
+    assert_eq!(marks_of_archives(&ben).len(), 1, "the answer was cut short");
     // What stands in its place does not know the cursor.
     slow.replace(&second);
     let of_second = |kind: &EventKind| number(kind).filter(|number| *number >= 1_000);
     assert!(lives(&mut ben, &slow, 300, |config| slow.granted(config), of_second) > 2);
+}
+
+#[test]
+fn an_archive_that_gave_all_is_not_asked_for_it_again_because_another_does_not_answer() {
+    const ALL: usize = 100;
+    let folder = tempfile::tempdir().unwrap();
+    letters(&folder.path().join("archive"), 0..ALL as u32, 2 * DAY);
+    let (slow, (stalls, _questions)) = (Slow::new(&folder.path().join("archive")), bad(Bad::Stalls));
+    let both = |config: &mut Config| {
+        slow.granted(config);
+        config.whisper.archives.push(ArchiveAddress { address: stalls.to_string(), grant: None });
+    };
+    let given = || slow.given.load(Ordering::SeqCst);
+    let mut ben = subscribed();
+    slow.allow(usize::MAX);
+    ben.start_with(both);
+    let count = (0..ALL).map(|_| ben.until(body)).collect::<BTreeSet<_>>().len();
+    assert_eq!((count, given()), (ALL, ALL));
+    // Behind the last of them; the other archive has not answered by then.
+    crate::host::eventually("what is kept", || {
+        ben.restart_with(both);
+        ben.stop();
+        let complete = marks_of_archives(&ben).iter().any(|mark| mark.complete.is_some());
+        ben.start_with(both);
+        complete
+    });
+    ben.stop();
+    let before = given();
+    slow.file.lock().unwrap().put_wait(vec![letter(5_000, 60)]).unwrap();
+    ben.start_with(both);
+    assert_eq!(
+        ben.until(|kind| body(kind).filter(|body| *body == 5_000u32.to_be_bytes())),
+        5_000u32.to_be_bytes()
+    );
+    assert_eq!(given(), before + 1, "it is asked for what came since only");
+    let listed = wait(ben.node.subscription_list(None, 1)).unwrap();
+    assert_eq!(listed[0].complete, None, "the other one owes an answer still");
 }
 
 /// Copies from a friend, which each are of use only once.

@@ -50,9 +50,10 @@ pub(super) struct Catching {
 
 struct Asked {
     tag: u64,
-    /// The corrected clock then, and ours.
+    /// The corrected clock then.
     at: Timestamp,
-    wall: Timestamp,
+    /// When it was put, or when something of its answer was heard of last, by our clock.
+    heard: Timestamp,
     /// The conversation's life then: what it was given later is of another.
     life: u64,
     again: bool,
@@ -81,13 +82,13 @@ impl Catching {
 
     fn is_due(&self, now: Timestamp) -> bool {
         match &self.asked {
-            Some(asked) => now.distance(asked.wall) > LOST,
+            Some(asked) => now.distance(asked.heard) > LOST,
             None => self.due <= now || self.due > now.after(CALM),
         }
     }
 
     fn deadline(&self) -> Timestamp {
-        self.asked.as_ref().map_or(self.due, |asked| asked.wall.after(LOST))
+        self.asked.as_ref().map_or(self.due, |asked| asked.heard.after(LOST))
     }
 
     fn soon(&mut self) {
@@ -213,7 +214,7 @@ impl Engine {
         let (edition, lapses) = (self.whisper.next_edition(), self.dark.lapses);
         let Some(catching) = self.catching(owner) else { return };
         let again = catching.again.is_some();
-        catching.asked = Some(Asked { tag, at, wall: now, life, again, spoiled: false, lapses });
+        catching.asked = Some(Asked { tag, at, heard: now, life, again, spoiled: false, lapses });
         let anew = std::mem::take(&mut catching.anew);
         let edition = match catching.edition {
             Some((of, edition)) if of == life => edition,
@@ -245,12 +246,15 @@ impl Engine {
     /// An archive's answer has come so far, and all of it has been handed in. That is kept behind what came of it, and
     /// not if any of that is not.
     pub(super) fn progressed(&mut self, owner: Owner, tag: u64, mark: Mark) {
-        let lapses = self.dark.lapses;
+        let (now, lapses) = (self.now(), self.dark.lapses);
         let Some(catching) = self.catching(owner) else { return };
-        let Some(asked) = catching.asked.as_ref().filter(|asked| asked.tag == tag && !asked.spoiled) else {
-            return;
-        };
+        let Some(asked) = catching.asked.as_mut().filter(|asked| asked.tag == tag) else { return };
+        // It is not lost, however long it takes.
+        asked.heard = now;
         let (life, then) = (asked.life, asked.lapses);
+        if asked.spoiled {
+            return;
+        }
         catching.kept = true;
         let kept = |_: &mut Engine, result: Result<()>| {
             if let Err(error) = result {

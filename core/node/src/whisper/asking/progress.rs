@@ -24,9 +24,10 @@ const KEPT: Duration = Duration::from_secs(2);
 pub(super) struct Going {
     /// What the store had of it.
     known: Option<Progress>,
-    /// The first second that it is asked for beyond that, and from when on all is then known.
+    /// The first second that it is asked for beyond that, and from when on all is then known; none if that is not in
+    /// the store for certain, so that nothing more of it is kept.
     from: u32,
-    since: u32,
+    since: Option<u32>,
     floor: f64,
     /// When it was last kept.
     kept: Option<Timestamp>,
@@ -39,10 +40,10 @@ impl Going {
         let late = u32::try_from(LATE.as_secs()).unwrap_or(u32::MAX);
         let stored = known.as_ref().map(|known| (known.range.to.saturating_sub(late), known.since));
         let (from, since) = match stored {
-            Some((from, since)) if from >= covered && from > wanted.from => (from, since),
-            // What only this process knows to be given is not in the store for certain.
-            _ if covered > wanted.from => (covered, covered),
-            _ => (wanted.from, wanted.from),
+            Some((from, since)) if from >= covered && from > wanted.from => (from, Some(since)),
+            // Only this process knows what was given before.
+            _ if covered > wanted.from => (covered, None),
+            _ => (wanted.from, Some(wanted.from)),
         };
         Going { known, from, since, floor, kept: None, ended: false }
     }
@@ -51,8 +52,9 @@ impl Going {
         self.from
     }
 
-    fn present(&self, wanted: Range, place: Option<(u32, Option<Cursor>)>) -> Progress {
-        Progress { since: self.since, range: Range { from: self.from, ..wanted }, floor: self.floor, place }
+    fn present(&self, wanted: Range, place: Option<(u32, Option<Cursor>)>) -> Option<Progress> {
+        let (range, floor) = (Range { from: self.from, ..wanted }, self.floor);
+        self.since.map(|since| Progress { since, range, floor, place })
     }
 }
 
@@ -100,12 +102,11 @@ impl Asking {
         let Place { of, from, part, cursor } = place;
         let (wanted, place) = (wanted(&running.ask), Some((part, cursor)));
         let progress = match (of, &going.known) {
-            (Which::Earlier, Some(known)) => Progress { place, ..known.clone() },
-            (Which::Earlier, None) => return,
+            (Which::Earlier, known) => known.clone().map(|known| Progress { place, ..known }),
             (Which::Present, _) => {
                 if from < going.from {
                     // It is another store than it was, and is asked for everything.
-                    (going.from, going.since, going.kept) = (from, from, None);
+                    (going.from, going.since, going.kept) = (from, Some(from), None);
                 }
                 going.present(wanted, place)
             }
@@ -114,6 +115,7 @@ impl Asking {
         if going.kept.is_some_and(|at| wall.distance(at) < KEPT) {
             return;
         }
+        let Some(progress) = progress else { return };
         going.kept = Some(wall);
         let ask = running.ask.clone();
         self.keep(owner, &ask, archive, &progress, common, subscribing);
@@ -135,7 +137,8 @@ impl Asking {
         let Some(running) = self.running.get_mut(&owner).filter(|_| all) else { return };
         let Some(going) = running.going.get_mut(&archive) else { return };
         going.ended = true;
-        let (ask, progress) = (running.ask.clone(), going.present(wanted(&running.ask), None));
+        let Some(progress) = going.present(wanted(&running.ask), None) else { return };
+        let ask = running.ask.clone();
         self.keep(owner, &ask, archive, &progress, common, subscribing);
     }
 
@@ -149,8 +152,8 @@ impl Asking {
         common: &mut Common,
         subscribing: &mut Subscribing,
     ) {
-        if let Some(going) = going.filter(|going| !going.ended) {
-            let progress = going.present(wanted(ask), None);
+        let going = going.filter(|going| !going.ended);
+        if let Some(progress) = going.and_then(|going| going.present(wanted(ask), None)) {
             self.keep(owner, ask, archive, &progress, common, subscribing);
         }
     }

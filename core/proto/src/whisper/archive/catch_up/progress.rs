@@ -16,7 +16,7 @@ pub const MAX_NOTE: usize = 1_100;
 /// All that an archive has of what was asked came out and is kept: up to a page of an answer, or up to its end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Progress {
-    /// The archive gave everything sent since then that the question does not ask for, but lies before it, too.
+    /// It gave before what was sent since then, up to where the question begins.
     pub since: u32,
     /// What the question asks for: the topics without those that hide them, at most 256.
     pub range: Range,
@@ -83,8 +83,8 @@ impl Progress {
         Ok(Progress { since, range: Range { from, to, topics }, floor: f64::from_bits(floor), place })
     }
 
-    /// Whether it says something of use about a question for `range` with this floor. `grows` if that may have more
-    /// topics than the earlier one, on which nothing was sent before that ended.
+    /// Whether it says something of use about a question for `range` with this floor. `grows` says which topics that may
+    /// have beside those of the earlier one: such on which nothing was sent before that ended.
     pub fn helps(&self, range: &Range, floor: f64, grows: Growth) -> bool {
         // A clock that was ahead made it, or nothing of what it says is wanted any more.
         let in_time = self.range.to <= range.to && self.range.to >= range.from;
