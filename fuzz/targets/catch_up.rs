@@ -72,12 +72,13 @@ fuzz_target!(|input: (u8, Vec<Step>)| {
                     assert!(got.insert(envelope.hash()) && got.len() <= 20);
                 }
                 Output::Mark(archive, mark) => {
-                    let (source, moved) =
-                        (&mut sources[archive.0 as usize], &mut moved[archive.0 as usize]);
+                    let (source, moved) = (&mut sources[archive.0 as usize], &mut moved[archive.0 as usize]);
                     assert!(!*moved || mark.of == Which::Present, "what is over is not begun again");
                     assert!(mark.cursor.iter().all(|cursor| gave[archive.0 as usize].contains(cursor)));
                     let of = match mark.of {
-                        Which::Earlier => source.unfinished.as_ref().expect("one that was left").range.clone(),
+                        Which::Earlier => {
+                            source.unfinished.as_ref().expect("one that was left").range.clone()
+                        }
                         Which::Present => Range { from: mark.from, ..present.clone() },
                     };
                     *moved |= mark.of == Which::Present;

@@ -10,7 +10,7 @@ use super::{AT_ONCE, Archive, Asking, NOTED, Running, seconds};
 use std::collections::BTreeMap;
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::whisper::archive::catch_up::{
-    ArchiveId, CatchUp, Ending, Input, Limits, Range, Source, Summary, Tale,
+    CatchUp, Ending, Input, Limits, Range, Source, Summary, Tale,
 };
 use subrosa_proto::whisper::interest::TopicSet;
 use subrosa_proto::whisper::padding::FOR_ARCHIVES;
@@ -65,14 +65,14 @@ impl Asking {
             let limits = Limits { floor: usual.floor.min(common.config().whisper.least_pow), ..usual };
             let (mut sources, mut going) = (Vec::new(), BTreeMap::new());
             for source in asked {
-                let floor = if source.grant.is_some() { 0.0 } else { limits.floor };
-                let known = self.known(owner, &ask, &wanted, source.id, floor, common);
+                let (id, floor) = (source.id, if source.grant.is_some() { 0.0 } else { limits.floor });
+                let known = self.known(owner, &ask, &wanted, id, floor, common);
                 let unfinished = known
                     .as_ref()
                     .and_then(|known| known.unfinished(known.range.topics.as_ref().map(hidden)));
-                let gone = Going::new(known, source.from, floor, &wanted);
-                sources.push(Source { unfinished, from: gone.from(), ..source });
-                going.insert(sources.last().map_or(ArchiveId(0), |source| source.id), gone);
+                let goes = Going::new(known, source.from, floor, &wanted);
+                sources.push(Source { unfinished, from: goes.from(), ..source });
+                going.insert(id, goes);
             }
             let machine = CatchUp::new(limits, range, sources, wall);
             self.running.insert(owner, Running { ask, life: self.lives, left_out, going, machine });
