@@ -22,4 +22,8 @@ pub(super) fn steps(tally: &mut Tally) {
         let args = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
         End::of(succeeds(cargo().args(args)))
     });
+    tally.step("clippy of the library for phones (feature `small`)", || {
+        let args = ["clippy", "-p", "subrosa-ffi", "--features", "small", "--locked", "--", "-D", "warnings"];
+        End::of(succeeds(cargo().args(args)))
+    });
 }

@@ -14,7 +14,7 @@ Usage: cargo xtask test
 
   tools         installs what is missing beyond Rust and a C compiler
   formatting    cargo fmt --check
-  clippy        all targets, warnings denied
+  clippy        all targets, and the library for phones; warnings denied
   deny          licences, bans and sources: with CI=true, or where cargo-deny is there
   docs          cargo doc, warnings denied
   tests         cargo test: units, properties, stores, links, the C header and its examples, the README's programs,
