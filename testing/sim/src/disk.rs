@@ -215,6 +215,18 @@ impl Disk {
                 self.event(Event::LaneStopped(peer, *lane, *id));
                 Outcome::Done
             }
+            Change::CopyRefused { id, seq } => {
+                let epoch = friend.epoch;
+                let stands = |m: &&mut Outgoing| epoch.is_some_and(|epoch| m.position == Some((epoch, *seq)));
+                match friend.queued_mut(id).filter(stands).and_then(|m| m.copied.as_mut()) {
+                    None => Outcome::Gone,
+                    Some(copied) => {
+                        *copied = Timestamp::ZERO;
+                        effects.push(Effect::Unsealed(Some(*id)));
+                        Outcome::Done
+                    }
+                }
+            }
             Change::Start(lane) => {
                 friend.lanes_out.entry(*lane).or_insert((0, None)).1 = None;
                 Outcome::Done

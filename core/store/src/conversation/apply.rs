@@ -80,6 +80,7 @@ impl Applying<'_, '_> {
             Change::DropVoids { lane, below } => self.drop_voids(*lane, *below),
             Change::Cancel(id) => self.cancel(*id),
             Change::Stop { lane, id, why } => self.stop(*lane, *id, *why),
+            Change::CopyRefused { id, seq } => self.copy_refused(*id, *seq),
             Change::Start(lane) => self.start(*lane),
             Change::Receive { position, message, received, fresh, way } => {
                 self.receive(*position, message, (*received, *way), *fresh)
@@ -222,6 +223,14 @@ impl Applying<'_, '_> {
         let stopped = Stopped { id, why, cost: u64::try_from(cost).unwrap_or_default() };
         self.set_lane_out(lane, |lane| lane.stopped = Some(stopped))?;
         event::push_stopped(self.tx, self.friend, lane, id, why)?;
+        Ok(Outcome::Done)
+    }
+
+    fn copy_refused(&mut self, id: MessageId, seq: u64) -> Result<Outcome> {
+        let Some(queued) = self.queued(id)?.filter(|queued| queued.copied && queued.stands_at(seq)) else {
+            return Ok(Outcome::Gone);
+        };
+        outbox::set_copied(self.tx, queued.row, Timestamp::ZERO)?;
         Ok(Outcome::Done)
     }
 

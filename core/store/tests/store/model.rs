@@ -208,6 +208,16 @@ impl Model {
                 self.events.push(Event::Stopped(who, *lane, *id, *why));
                 Outcome::Done
             }
+            Change::CopyRefused { id, seq } => {
+                let at = index(f, id).filter(|i| f.outbox[*i].seq == Some(*seq));
+                match at.and_then(|i| f.outbox[i].copied.as_mut()) {
+                    Some(copied) => {
+                        *copied = 0;
+                        Outcome::Done
+                    }
+                    None => Outcome::Gone,
+                }
+            }
             Change::Start(lane) => {
                 f.lanes_out.entry(*lane).or_default().1 = None;
                 Outcome::Done
@@ -396,7 +406,12 @@ impl Draw {
             8 => Change::DropVoids { lane, below: self.below(8) },
             9 => Change::Cancel(id),
             10 if self.random.chance(50) => Change::Stop { lane, id, why: Refusal::TooLarge },
-            10 => Change::Start(lane),
+            10 if self.random.chance(50) => Change::Start(lane),
+            10 => {
+                let is_it = |o: &&Out| o.message.as_ref().is_some_and(|m| m.id == id);
+                let seq = f.outbox.iter().find(is_it).and_then(|o| o.seq).unwrap_or_default();
+                Change::CopyRefused { id, seq: seq + u64::from(self.random.chance(20)) }
+            }
             11..=13 => {
                 let position = Position { device: 1, epoch: Epoch(self.below(2)), lane: lane % 2, seq: 0 };
                 let (watermark, held) =

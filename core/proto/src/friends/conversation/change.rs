@@ -66,6 +66,15 @@ pub enum Change {
         /// Why.
         why: Refusal,
     },
+    /// The friend refused this message for good, and its lane has stopped at another already: if it stands in the outbox at
+    /// this number of the present epoch and was copied, [`Outgoing::copied`] becomes [`Timestamp::ZERO`] ([`Outcome::Done`]),
+    /// since it must be sealed again when the lane goes on. [`Outcome::Gone`] if not.
+    CopyRefused {
+        /// The message.
+        id: MessageId,
+        /// Its number.
+        seq: u64,
+    },
     /// The lane goes on.
     Start(Lane),
     /// A message came. Four cases, in this order:

@@ -204,7 +204,7 @@ impl Conversation {
                 Frame::Void(position) => kept &= self.void(position, Way::Envelope, &mut steps, out),
                 Frame::Receipt(receipt) => self.dark_receipt(&receipt, &mut steps, out),
                 Frame::Kept(ids) => self.dark_kept(&ids, &mut steps),
-                Frame::Refuse { position, id, why } => self.dark_refused(position, id, why, out),
+                Frame::Refuse { position, id, why } => self.refused(position, id, why, out),
                 Frame::Conflict(position) => self.dark_conflict(position, &mut steps, out),
                 // The first two are said for now only; the others are the owner's business.
                 Frame::Transient(_)

@@ -1,8 +1,8 @@
 //! What the friend says about what we sent: receipts, refusals, conflicts.
 
-use super::super::change::{Change, Stopped};
+use super::super::change::{Change, MOST_OWED, Stopped};
 use super::super::{After, Conversation, NO_MESSAGE, Output};
-use super::{Flight, Step};
+use super::{Flight, Mode, Step};
 use crate::friends::frame::{LaneReceipt, Receipt};
 use crate::friends::message::{End, MessageId, Position, Refusal};
 
@@ -15,10 +15,12 @@ impl Conversation {
         out: &mut Vec<Output>,
     ) {
         let key = (at.lane, at.seq);
-        let ours = at.device == self.config.device && self.out.epoch == Some(at.epoch);
+        if at.device != self.config.device || self.out.epoch != Some(at.epoch) {
+            return;
+        }
         let cost = match self.out.window.get(&key) {
-            Some(Flight { id: Some(there), cost, .. }) if ours && *there == id => *cost,
-            Some(Flight { id: None, .. }) if ours && id == NO_MESSAGE => {
+            Some(Flight { id: Some(there), cost, .. }) if *there == id => *cost,
+            Some(Flight { id: None, .. }) if id == NO_MESSAGE => {
                 // A void of a lane that the friend does not take: it would fill the window for ever.
                 self.out.lane(at.lane).parked = true;
                 let of_lane = self.out.window.range((at.lane, 0)..=(at.lane, u64::MAX));
@@ -28,6 +30,7 @@ impl Conversation {
                 }
                 return self.out.progress(self.now, &self.config);
             }
+            None if id != NO_MESSAGE => return self.refused_elsewhere(at, id, why, out),
             _ => return,
         };
         self.out.lane(at.lane).stopped = Some(Stopped { id, why, cost });
@@ -36,6 +39,21 @@ impl Conversation {
         self.out.progress(self.now, &self.config);
         let stop = Change::Stop { lane: at.lane, id, why };
         self.commit(vec![(stop, After::Stopped(at.lane, id, why))], out);
+    }
+
+    /// What is not in the window is refused. Of what goes over a link nothing is lost by that: it goes over it again.
+    fn refused_elsewhere(&mut self, at: Position, id: MessageId, why: Refusal, out: &mut Vec<Output>) {
+        if self.out.mode == Mode::Link && !self.out.has_ways() || self.out.by_id.contains_key(&id) {
+            return;
+        }
+        match self.out.lanes.get(&at.lane).and_then(|lane| lane.stopped) {
+            Some(stopped) if stopped.id == id => {}
+            Some(_) => self.commit(vec![(Change::CopyRefused { id, seq: at.seq }, After::Nothing)], out),
+            None if self.out.dark.refused.len() < MOST_OWED => {
+                self.out.dark.refused.insert(id, (at, why));
+            }
+            None => {}
+        }
     }
 
     pub(in super::super) fn conflict(&mut self, at: Position, out: &mut Vec<Output>) {

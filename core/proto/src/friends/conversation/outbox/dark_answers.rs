@@ -1,7 +1,7 @@
 //! What the friend says by envelope about what we sent. Envelopes come late, in any order and more than once, and no
 //! opening receipts went before: a message ends only when its id is named; watermarks free voids and raise alarms.
 
-use super::super::change::{Change, Loaded, MOST_OWED, OutboxItem, Probe, Query, Stopped};
+use super::super::change::{Change, Loaded, MOST_OWED, OutboxItem, Outgoing, Probe, Query, Stopped};
 use super::super::{After, Conversation, NO_MESSAGE, Output};
 use super::{Asked, Mode, RENUMBERS_PER_DAY, Step};
 use crate::friends::frame::{LaneReceipt, Receipt};
@@ -160,24 +160,6 @@ impl Conversation {
         self.renumber(own, out);
     }
 
-    /// The friend never takes this message, or a void of this lane.
-    pub(in super::super) fn dark_refused(
-        &mut self,
-        at: Position,
-        id: MessageId,
-        why: Refusal,
-        out: &mut Vec<Output>,
-    ) {
-        let elsewhere = id != NO_MESSAGE && !self.out.by_id.contains_key(&id) && self.out.mode != Mode::Link;
-        let ours = at.device == self.config.device && self.out.epoch == Some(at.epoch);
-        if !elsewhere || !ours {
-            return self.refused(at, id, why, out);
-        }
-        if self.out.dark.refused.len() < MOST_OWED {
-            self.out.dark.refused.insert(id, (at, why));
-        }
-    }
-
     /// The friend has shown these messages to its host.
     pub(in super::super) fn dark_kept(&mut self, ids: &[MessageId], steps: &mut Vec<Step>) {
         for id in ids {
@@ -214,24 +196,46 @@ impl Conversation {
         self.load(Query::Ids(ids), Asked::Kept, out);
     }
 
+    /// A message that was outside the window when the friend refused it.
+    fn take_refused(
+        &mut self,
+        m: &Outgoing,
+        at: Position,
+        why: Refusal,
+        steps: &mut Vec<Step>,
+        out: &mut Vec<Output>,
+    ) {
+        let (id, lane, cost) = (m.message.id, m.lane, m.message.cost());
+        if let Some(key) = self.out.by_id.get(&id) {
+            if *key == (at.lane, at.seq) {
+                self.refused(at, id, why, out);
+            }
+            return;
+        }
+        if at.lane != lane || m.position != Some((at.epoch, at.seq)) || self.out.epoch != Some(at.epoch) {
+            return;
+        }
+        if self.out.is_stopped(lane) {
+            steps.push((Change::CopyRefused { id, seq: at.seq }, After::Nothing));
+            return;
+        }
+        self.out.lane(lane).stopped = Some(Stopped { id, why, cost });
+        self.out.remove_from((lane, at.seq));
+        steps.push((Change::Stop { lane, id, why }, After::Stopped(lane, id, why)));
+    }
+
     /// Messages outside the window that the friend has.
     pub(super) fn take_kept(&mut self, loaded: Loaded, steps: &mut Vec<Step>, out: &mut Vec<Output>) {
         let (kept, refused) = std::mem::take(&mut self.out.dark.reading);
         let linked = self.out.mode == Mode::Link;
         for (_, item) in loaded.rows {
             let OutboxItem::Message(m) = item else { continue };
-            if linked && (m.way != SendWay::EnvelopesOnly || !kept.contains(&m.message.id)) {
+            if linked && m.way != SendWay::EnvelopesOnly {
                 continue;
             }
             let (id, lane, cost) = (m.message.id, m.lane, m.message.cost());
             if let Some(&(at, why)) = refused.get(&id).filter(|_| !kept.contains(&id)) {
-                let stands = m.position == Some((at.epoch, at.seq)) && self.out.epoch == Some(at.epoch);
-                if self.out.by_id.contains_key(&id) {
-                    self.refused(at, id, why, out);
-                } else if stands && !self.out.is_stopped(lane) {
-                    self.out.lane(lane).stopped = Some(Stopped { id, why, cost });
-                    steps.push((Change::Stop { lane, id, why }, After::Stopped(lane, id, why)));
-                }
+                self.take_refused(&m, at, why, steps, out);
                 continue;
             }
             if self.out.by_id.contains_key(&id) {

@@ -9,6 +9,8 @@ const HOUR: Duration = Duration::from_secs(3_600);
 pub(super) struct Dim {
     pub(super) rig: Rig,
     pub(super) rows: Vec<Outgoing>,
+    /// Numbers that were spent on no message. Their rows come last.
+    spent: Vec<OutboxItem>,
 }
 
 impl Dim {
@@ -20,7 +22,12 @@ impl Dim {
             epoch: rows.iter().find_map(|m| m.position.map(|p| p.0)),
             ..Saved::default()
         };
-        let mut dim = Dim { rig: Rig::new(config, saved), rows };
+        Dim::going_on(config, saved, rows)
+    }
+
+    /// A machine that finds these rows, and the rest as it was saved.
+    pub(super) fn going_on(config: Config, saved: Saved, rows: Vec<Outgoing>) -> Dim {
+        let mut dim = Dim { rig: Rig::new(config, saved), rows, spent: Vec::new() };
         dim.rig.input(Input::Dark(Some(ANY)));
         dim
     }
@@ -33,12 +40,19 @@ impl Dim {
             for change in &batch {
                 match change {
                     Change::Queue(m) => self.rows.push(m.clone()),
-                    Change::Assign { id, epoch, seq, .. } => {
-                        // A number that is spent belongs to no message.
-                        if let Some(row) = self.rows.iter_mut().find(|m| m.message.id == *id) {
-                            row.position = Some((*epoch, *seq));
+                    Change::Assign { id, lane, epoch, seq } => {
+                        match self.rows.iter_mut().find(|m| m.message.id == *id) {
+                            Some(row) => row.position = Some((*epoch, *seq)),
+                            None => self.spent.push(OutboxItem::Void {
+                                lane: *lane,
+                                epoch: *epoch,
+                                seq: *seq,
+                                copied: None,
+                            }),
                         }
                     }
+                    Change::Renumber(_) => self.spent.clear(),
+                    Change::Stop { id, .. } | Change::CopyRefused { id, .. } => self.lose_copy(*id),
                     Change::Copy { frames, until } => {
                         for frame in frames {
                             if let Frame::Message { message, .. } = frame {
@@ -68,15 +82,25 @@ impl Dim {
         }
     }
 
+    fn lose_copy(&mut self, id: MessageId) {
+        if let Some(row) = self.rows.iter_mut().find(|m| m.message.id == id) {
+            row.copied = row.copied.map(|_| Timestamp::ZERO);
+        }
+    }
+
     fn load(&self, query: &Query) -> Loaded {
-        let rows = self.rows.iter().enumerate().map(|(n, m)| (n as u64 + 1, m));
-        let fits = |(row, m): &(u64, &Outgoing)| match query {
-            Query::Next { after, skip, .. } => row > after && !skip.contains(&m.lane),
-            Query::Ids(ids) => ids.contains(&m.message.id),
-            Query::Expired { .. } | Query::Voids(_) => false,
+        let messages = self.rows.iter().cloned().map(OutboxItem::Message);
+        let rows = (1u64..).zip(messages.chain(self.spent.iter().cloned()));
+        let fits = |(row, item): &(u64, OutboxItem)| match (query, item) {
+            (Query::Next { after, skip, .. }, OutboxItem::Message(Outgoing { lane, .. }))
+            | (Query::Next { after, skip, .. }, OutboxItem::Void { lane, .. }) => {
+                row > after && !skip.contains(lane)
+            }
+            (Query::Ids(ids), OutboxItem::Message(m)) => ids.contains(&m.message.id),
+            (Query::Voids(_), OutboxItem::Void { .. }) => true,
+            _ => false,
         };
-        let rows = rows.filter(fits).map(|(row, m)| (row, OutboxItem::Message(m.clone())));
-        Loaded { rows: rows.collect(), more: false, next_expiry: None }
+        Loaded { rows: rows.filter(fits).collect(), more: false, next_expiry: None }
     }
 
     pub(super) fn pass(&mut self, time: Duration) -> Batch {
@@ -349,8 +373,7 @@ fn what_the_friend_holds_above_a_number_that_nothing_stands_at_is_copied_under_a
     let copied = Some(Timestamp::from_millis(900_000_000));
     let row = |n: u8| Outgoing { position: Some((EPOCH, n.into())), copied, ..outgoing(n) };
     let saved = Saved { copied: true, queued_messages: 2, ..saved(0, 3) };
-    let mut dim = Dim { rig: Rig::new(Config::default(), saved), rows: vec![row(0), row(2)] };
-    dim.rig.input(Input::Dark(Some(ANY)));
+    let mut dim = Dim::going_on(Config::default(), saved, vec![row(0), row(2)]);
     dim.rig.input(Input::Direct(false));
     dim.settle();
     dim.came(vec![receipt(EPOCH, 0, vec![(2, 2)])], 1);

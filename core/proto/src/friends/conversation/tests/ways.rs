@@ -273,6 +273,69 @@ fn what_voids_behind_an_envelope_leave_no_room_for_is_no_hole() {
     assert_eq!(said(&mut dim), [4, 5]);
 }
 
+fn refusal(epoch: Epoch, seq: u64, n: u8) -> Frame {
+    Frame::Refuse { position: at(epoch, seq), id: message(n).id, why: Refusal::TooLarge }
+}
+
+/// Nobody reads its envelope again, so that without another it would wait until that lapsed.
+#[test]
+fn what_was_refused_behind_a_refused_message_is_sealed_again_when_the_lane_goes_on() {
+    let mut dim = linked((1..=3).map(|n| going(n, SendWay::EnvelopesOnly)).collect());
+    assert_eq!(numbers(&dim.settle()), [1, 2, 3]);
+    let epoch = dim.rig.machine.epoch().unwrap();
+    dim.rig.hear(refusal(epoch, 0, 1));
+    dim.rig.hear(refusal(epoch, 1, 2));
+    dim.settle();
+    dim.rig.input(Input::Skip(0));
+    assert_eq!(numbers(&dim.settle()), [2], "the friend has not refused 3");
+    dim.rig.hear(refusal(epoch, 1, 2));
+    dim.settle();
+    assert!(dim.rig.out.contains(&Output::Stopped(0, message(2).id, Refusal::TooLarge)));
+}
+
+#[test]
+fn a_refusal_that_comes_when_the_lane_has_gone_on_and_was_not_read_again_stops_it() {
+    let mut dim = linked((1..=2).map(|n| going(n, SendWay::EnvelopesOnly)).collect());
+    assert_eq!(numbers(&dim.settle()), [1, 2]);
+    let epoch = dim.rig.machine.epoch().unwrap();
+    dim.rig.hear(refusal(epoch, 0, 1));
+    dim.settle();
+    dim.rig.input(Input::Skip(0));
+    dim.rig.hear(refusal(epoch, 1, 2));
+    dim.settle();
+    assert!(dim.rig.out.contains(&Output::Stopped(0, message(2).id, Refusal::TooLarge)));
+    dim.rig.input(Input::Retry(0));
+    assert_eq!(numbers(&dim.settle()), [2]);
+}
+
+#[test]
+fn what_was_refused_in_the_dark_behind_a_refused_message_is_sealed_again_also_after_a_restart() {
+    for restart in [false, true] {
+        let mut dim =
+            Dim::new(Config::default(), (1..=3).map(|n| going(n, SendWay::EnvelopesOnly)).collect());
+        assert_eq!(numbers(&dim.settle()), [1, 2, 3]);
+        let epoch = dim.rig.machine.epoch().unwrap();
+        dim.came(vec![refusal(epoch, 0, 1), refusal(epoch, 1, 2)], 1);
+        if restart {
+            let (id, why, cost) = (message(1).id, Refusal::TooLarge, message(1).cost());
+            let lane =
+                LaneOut { lane: 0, next: 3, base: 0, stopped: Some(change::Stopped { id, why, cost }) };
+            let saved = Saved {
+                epoch: Some(epoch),
+                lanes_out: vec![lane],
+                queued_messages: 3,
+                copied: true,
+                ways: true,
+                ..Saved::default()
+            };
+            dim = Dim::going_on(Config::default(), saved, dim.rows);
+        }
+        dim.rig.input(Input::Skip(0));
+        assert_eq!(numbers(&dim.settle()), [2], "restart: {restart}");
+        assert_eq!(dim.rig.machine.epoch(), Some(epoch));
+    }
+}
+
 /// Found by the simulator: what another copy of the friend's store had taken from an envelope was missing for ever at the
 /// one that was linked.
 #[test]
