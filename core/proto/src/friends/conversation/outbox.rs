@@ -50,7 +50,8 @@ impl Mode {
 pub(super) struct Outbox {
     pub(super) mode: Mode,
     /// Messages in the outbox may have numbers that were given for copies: no friend's opening receipts stand between
-    /// those numbers and a store that was restored since, so that watermarks prove nothing about them.
+    /// those numbers and a store that was restored since, so that watermarks prove nothing about them. Or a number was
+    /// spent in the dark to find out about the friend's store. The next link numbers anew.
     dark_rows: bool,
     /// The epoch began before this machine. If the store is a restored backup, its lost future may have numbered on in
     /// it, in copies that the friend takes at any time, or never: on a link its watermarks prove nothing of our numbers.

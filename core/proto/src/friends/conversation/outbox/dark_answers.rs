@@ -129,6 +129,8 @@ impl Conversation {
             self.out.insert((lane, seq), None, true);
         }
         let settled = self.out.lanes.get(&lane).map_or(0, |l| l.acked);
+        // The void is the last row, and what has no number yet is to get a later one: a link would read it too late.
+        self.out.dark_rows = true;
         self.inn.by_copy.probe = Some(Probe { epoch, lane, number: seq, settled });
         let assign = Change::Assign { id: NO_MESSAGE, lane, epoch, seq };
         steps.push((assign, After::Assigned((epoch, lane, seq))));

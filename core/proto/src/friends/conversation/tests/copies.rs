@@ -1,6 +1,7 @@
 //! Habits of copies in envelopes.
 
 use super::*;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const ANY: Dark = Dark { largest: 60_900, work: u64::MAX };
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -365,6 +366,49 @@ fn a_number_given_after_a_watermark_tells_a_late_receipt_from_a_lost_past() {
     dim.came(vec![receipt(epoch, 0, vec![(1, 2)])], 3);
     assert!(dim.rig.out.contains(&Output::Rollback { own: false }));
     assert!(dim.rig.machine.epoch().unwrap() > epoch);
+}
+
+/// The void at such a number is the last row, and what was queued before it got later numbers: with a window of that held,
+/// the void was never read, and the friend taken for a restored backup.
+#[test]
+fn a_number_that_was_spent_on_a_late_receipt_leaves_no_hole_on_the_next_link() {
+    let config = Config { window_messages: 2, ..Config::default() };
+    let mut dim = Dim::new(config.clone(), (1..=6).map(outgoing).collect());
+    dim.rig.input(Input::LinkUp(1));
+    dim.rig.hear(opening(vec![]));
+    dim.settle();
+    let epoch = dim.rig.machine.epoch().unwrap();
+    dim.rig.input(Input::LinkDown(1));
+    dim.came(vec![receipt(epoch, 1, vec![])], 1);
+    let batch = dim.came(vec![receipt(epoch, 0, vec![])], 2);
+    let spent = |c: &Change| matches!(c, Change::Assign { id: MessageId::NONE, seq: 2, .. });
+    assert!(batch.iter().any(spent), "{batch:?}");
+    dim.rig.input(Input::LinkUp(2));
+    dim.rig.hear(opening(vec![lane_receipt(epoch, 1, vec![])]));
+    // The friend, who has settled number 0 of the first epoch, keeps all that it is told, and says so.
+    let mut heard = BTreeMap::from([(epoch, BTreeSet::from([0]))]);
+    let mut shown = BTreeSet::new();
+    for _ in 0..8 {
+        dim.settle();
+        assert!(!dim.rig.out.iter().any(|o| matches!(o, Output::Rollback { .. })), "{heard:?}");
+        for frame in dim.rig.said() {
+            let (at, id) = match frame {
+                Frame::Message { position, message, .. } => (position, Some(message.id)),
+                Frame::Void(position) => (position, None),
+                _ => continue,
+            };
+            heard.entry(at.epoch).or_default().insert(at.seq);
+            shown.extend(id);
+        }
+        let epoch = dim.rig.machine.epoch().unwrap();
+        let numbers = heard.entry(epoch).or_default();
+        let next = (0..).find(|seq| !numbers.contains(seq)).unwrap();
+        let held = numbers.range(next..).map(|seq| (*seq, *seq)).collect();
+        dim.rig.hear(receipt(epoch, next, held));
+        dim.pass(config.retransmit.0);
+    }
+    assert_eq!(dim.rig.machine.stats().queued_messages, 0);
+    assert!((2..=6).all(|n| shown.contains(&message(n).id)), "{shown:?}");
 }
 
 /// As over a link: another copy of the friend's store settled what we have forgotten since.
