@@ -1,7 +1,7 @@
 //! Long answers of archives to a node that the system ends again and again before they are over.
 
 use crate::archives::{Bad, bad};
-use crate::host::{Host, LIMIT};
+use crate::host::{Host, LIMIT, found};
 use crate::relay::{Log, POW, Relay, friends_apart, open_store};
 use crate::whisper::{TOPIC, quick, symmetric};
 use std::collections::BTreeSet;
@@ -10,12 +10,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use subrosa::testing::Settled;
 use subrosa::{ArchiveAddress, Config, EventKind, SubscribeKey, Subscription, Timestamp, wait};
 use subrosa_net::gossip::{GossipConfig, GossipEndpoint, GossipEvent};
 use subrosa_proto::entropy::OsEntropy;
 use subrosa_proto::envelope::plaintext::Padding;
 use subrosa_proto::envelope::seal::{Letter, To};
 use subrosa_proto::envelope::{Draft, Topic};
+use subrosa_proto::friends::topics::contact_topic;
 use subrosa_proto::whisper::archive::desk::{Desk, DeskLimits, Task};
 use subrosa_proto::whisper::archive::{Answer, Cursor, Grant, Refused, Reply};
 use subrosa_proto::whisper::limits::Rate;
@@ -302,4 +304,44 @@ fn copies_from_a_friend_come_once_though_the_node_is_ended_after_every_other_pag
     let listed = wait(b.node.message_list(a.id(), None, 100)).unwrap();
     let got: Vec<_> = listed.iter().map(|message| message.id).filter(|id| sent.contains(id)).collect();
     assert_eq!((got.len(), got.into_iter().collect::<BTreeSet<_>>()), (ALL, sent));
+}
+
+/// Anybody may fill a contact topic. What was turned away for that is older than what the next question goes back to by
+/// itself, and whoever asked may not say it again.
+#[test]
+fn a_request_of_days_ago_behind_a_flood_on_the_contact_topic_is_found_in_the_end() {
+    const FLOOD: u32 = 1_400;
+    let relay = Relay::new();
+    let (a, mut b) = (Host::with(relay.used()), Host::with(quick));
+    wait(a.node.request_send(b.id(), None)).unwrap();
+    let topic = contact_topic(&b.id());
+    let request = found("the request", || relay.kept().into_iter().find(|envelope| envelope.topic == topic));
+    b.stop();
+    let days_ago = |data: &[u8]| {
+        let draft = Draft::new(unix() - 2 * DAY, 4 * DAY, topic, data).unwrap();
+        Kept::of(&draft.with_nonce(0), 1.0)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let slow = Slow::new(&folder.path().join("archive"));
+    let flood = (0..FLOOD).map(|number| days_ago(&number.to_be_bytes()));
+    let all = flood.chain([days_ago(request.data())]).collect();
+    slow.file.lock().unwrap().put_wait(all).unwrap();
+    slow.allow(usize::MAX);
+    let mut lives = 0;
+    loop {
+        b.start_with(|config| slow.granted(config));
+        crate::host::eventually("an end of the answer", || {
+            slow.given.load(Ordering::SeqCst) > 0
+                && matches!(wait(b.node.settled()).unwrap(), Settled::Said(_))
+        });
+        lives += 1;
+        let listed = wait(b.node.request_list(None, 10)).unwrap();
+        b.stop();
+        if !listed.is_empty() {
+            assert_eq!(listed[0].person, a.id());
+            break;
+        }
+        assert!(lives < 5, "it is skipped");
+    }
+    assert!(lives > 1, "nothing was turned away");
 }

@@ -272,23 +272,18 @@ impl Engine {
         if lapses != then {
             return;
         }
-        // Requests and answers are kept each on its own: only once all that were handed in are on disk is it known that
-        // none failed.
-        let done = self.begin_read(move |engine, result: Result<()>| {
-            if result.is_ok() && engine.dark.lapses == then {
-                engine.write(move |tx| marks::put(tx, &mark), kept);
-            }
-        });
-        let _ = self.store.read_chained(&Chain::new(), |_| Ok(()), |result| done.finish(result));
+        self.unless_lapsed(then, move |engine| engine.write(move |tx| marks::put(tx, &mark), kept));
     }
 
     /// Archives gave all they have, or cannot be reached.
     pub(super) fn caught_up(&mut self, owner: Owner, tag: u64, answer: Answered) {
-        let now = self.now();
-        let (complete, given) = (answer == Answered::Fully, answer != Answered::Partly);
-        let calm = given && self.dark.reach.0 > 0;
+        let (now, lapses, peers) = (self.now(), self.dark.lapses, self.dark.reach.0);
         let Some(catching) = self.catching(owner) else { return };
         let Some(asked) = catching.asked.take_if(|asked| asked.tag == tag) else { return };
+        // Requests that were turned away are there still.
+        let lapsed = owner == Owner::Contact && asked.lapses != lapses;
+        let (complete, given) = (answer == Answered::Fully && !lapsed, answer != Answered::Partly && !lapsed);
+        let calm = given && peers > 0;
         let wanted_more = catching.again.is_some() && !asked.again;
         catching.lacking = if given { 0 } else { catching.lacking.saturating_add(1) };
         let wait = match owner {
@@ -302,7 +297,7 @@ impl Engine {
         let kept = complete && std::mem::take(&mut catching.kept);
         self.dark_due(due);
         if !complete {
-            return log::debug!("{owner:?}: archives could not be asked to the end");
+            return log::debug!("{owner:?}: archives could not be asked to the end, or not all was taken");
         }
         match owner {
             Owner::Friend(row) => self.friend_caught_up(row, &asked),
@@ -314,15 +309,28 @@ impl Engine {
                     }
                 },
             ),
-            Owner::Contact => self.write(
-                move |tx| put(tx, Scope::Requests, asked.at),
-                move |engine, result| match result {
-                    Ok(()) => engine.dark.contact.complete = Some(asked.at),
-                    Err(error) => log::warn!("how far archives answered is not kept: {error}"),
-                },
-            ),
+            Owner::Contact => self.unless_lapsed(asked.lapses, move |engine| {
+                engine.write(
+                    move |tx| put(tx, Scope::Requests, asked.at),
+                    move |engine, result| match result {
+                        Ok(()) => engine.dark.contact.complete = Some(asked.at),
+                        Err(error) => log::warn!("how far archives answered is not kept: {error}"),
+                    },
+                );
+            }),
             _ => {}
         }
+    }
+
+    /// Requests and answers are kept each on its own: only once all that were handed in are on disk is it known that
+    /// none failed, and `then` follows if there were no other lapses than these so far.
+    fn unless_lapsed(&mut self, lapses: u64, then: impl FnOnce(&mut Engine) + Send + 'static) {
+        let done = self.begin_read(move |engine, result: Result<()>| {
+            if result.is_ok() && engine.dark.lapses == lapses {
+                then(engine);
+            }
+        });
+        let _ = self.store.read_chained(&Chain::new(), |_| Ok(()), |result| done.finish(result));
     }
 
     /// The mark goes to the disk behind all that the answer brought; if any of that failed, so does this.
