@@ -13,7 +13,7 @@ use subrosa_store::catch_up::{self, Scope};
 use subrosa_store::friend;
 
 /// Friends are told and believed, as on a computer or phone; the rest is as quick as tests want it.
-fn shares(config: &mut Config) {
+pub fn shares(config: &mut Config) {
     config.whisper.tell_friends = true;
     config.whisper.from_friends = true;
     config.whisper.hide_author = false;

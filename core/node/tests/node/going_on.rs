@@ -1,7 +1,8 @@
 //! Long answers of archives to a node that the system ends again and again before they are over.
 
 use crate::archives::{Bad, bad};
-use crate::host::{Host, LIMIT, found};
+use crate::from_friends::shares;
+use crate::host::{Host, LIMIT, found, make_friends};
 use crate::relay::{Log, POW, Relay, friends_apart, open_store};
 use crate::whisper::{TOPIC, quick, symmetric};
 use std::collections::BTreeSet;
@@ -16,13 +17,13 @@ use subrosa_net::gossip::{GossipConfig, GossipEndpoint, GossipEvent};
 use subrosa_proto::entropy::OsEntropy;
 use subrosa_proto::envelope::plaintext::Padding;
 use subrosa_proto::envelope::seal::{Letter, To};
-use subrosa_proto::envelope::{Draft, Topic};
+use subrosa_proto::envelope::{Draft, Envelope, Topic};
 use subrosa_proto::friends::topics::contact_topic;
 use subrosa_proto::whisper::archive::desk::{Desk, DeskLimits, Task};
 use subrosa_proto::whisper::archive::{Answer, Cursor, Grant, Refused, Reply};
 use subrosa_proto::whisper::limits::Rate;
 use subrosa_store::archive::{self, Archive, ArchiveOptions, Kept, SqliteArchive};
-use subrosa_store::catch_up::{self, Mark};
+use subrosa_store::catch_up::{self, Mark, Scope};
 
 const GRANT: &[u8] = b"grant";
 const DAY: u32 = 86_400;
@@ -344,4 +345,50 @@ fn a_request_of_days_ago_behind_a_flood_on_the_contact_topic_is_found_in_the_end
         assert!(lives < 5, "it is skipped");
     }
     assert!(lives > 1, "nothing was turned away");
+}
+
+/// What it gave while only a friend vouched for it moved no mark, and must not make its later word one that does.
+#[test]
+fn an_archive_that_a_friend_named_is_asked_for_everything_once_the_host_names_it_in_another_life() {
+    let folder = tempfile::tempdir().unwrap();
+    let slow = Slow::new(&folder.path().join("archive"));
+    slow.allow(usize::MAX);
+    let names = |config: &mut Config| {
+        shares(config);
+        config.whisper.least_pow = POW;
+        slow.used(config);
+    };
+    let friend = |config: &mut Config| {
+        shares(config);
+        config.whisper.least_pow = POW;
+    };
+    let (mut a, mut b) = (Host::with(names), Host::with(friend));
+    let mut what = Subscription::new(SubscribeKey::Symmetric(symmetric()), vec![TOPIC]);
+    what.since = Some(Timestamp::from_millis(u64::from(unix() - 3 * DAY) * 1_000));
+    wait(b.node.subscribe(what)).unwrap();
+    make_friends(&mut a, &mut b);
+    let put = |number: u32, ago: u32| {
+        let weak = Envelope::decode(&letter(number, ago).raw).unwrap();
+        let draft = Draft::new(weak.sent(), weak.ttl, weak.topic, weak.data()).unwrap();
+        let worked = (0..).map(|nonce| draft.clone().with_nonce(nonce)).find(|made| made.pow() >= POW);
+        slow.file.lock().unwrap().put_wait(vec![Kept::of(&worked.unwrap(), 1.0)]).unwrap();
+    };
+    put(6, 60);
+    let got = |b: &mut Host| u32::from_be_bytes(b.until(body).try_into().unwrap());
+    b.restart_with(friend);
+    assert_eq!(got(&mut b), 6);
+    let of_subscription =
+        |mark: &Mark| matches!(mark.scope, Scope::Subscription(_)) && mark.complete.is_some();
+    crate::host::eventually("what is kept", || {
+        b.stop();
+        let kept = marks_of_archives(&b).iter().any(of_subscription);
+        b.start_with(friend);
+        crate::host::eventually("an end", || matches!(wait(b.node.settled()).unwrap(), Settled::Said(_)));
+        kept
+    });
+    b.stop();
+    // It lacked this, or hid it.
+    put(7, 2 * DAY);
+    b.start_with(names);
+    assert_eq!(got(&mut b), 7);
 }

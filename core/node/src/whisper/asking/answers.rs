@@ -70,7 +70,7 @@ impl Asking {
                 let unfinished = known
                     .as_ref()
                     .and_then(|known| known.unfinished(known.range.topics.as_ref().map(hidden)));
-                let goes = Going::new(known, source.from, floor, &wanted);
+                let goes = Going::new(known, source.from, floor, source.vouched, &wanted);
                 sources.push(Source { unfinished, from: goes.from(), ..source });
                 going.insert(id, goes);
             }
@@ -104,7 +104,8 @@ impl Asking {
             if tale.ending == Ending::Lied {
                 lied.push(archive.address.to_string());
             }
-            match archive.by {
+            let by = going.get(&tale.archive).map_or(archive.by, |going| going.by(archive.by));
+            match by {
                 NamedBy::Host => {
                     answered |= verdict == Verdict::Gave;
                     complete &= verdict != Verdict::Owes;

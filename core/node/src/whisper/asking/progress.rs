@@ -4,6 +4,7 @@
 use super::super::common::Common;
 use super::super::subscribing::Subscribing;
 use super::super::{Arrival, Ask, Owner};
+use super::list::NamedBy;
 use super::standing::{LATE, is_settled};
 use super::{Asking, seconds};
 use std::collections::HashSet;
@@ -29,6 +30,8 @@ pub(super) struct Going {
     from: u32,
     since: Option<u32>,
     floor: f64,
+    /// Whether the host named it when it was asked.
+    vouched: bool,
     /// When it was last kept.
     kept: Option<Timestamp>,
     ended: bool,
@@ -36,7 +39,13 @@ pub(super) struct Going {
 
 impl Going {
     /// `covered` is from when on it is asked at most, as this process knows.
-    pub(super) fn new(known: Option<Progress>, covered: u32, floor: f64, wanted: &Range) -> Going {
+    pub(super) fn new(
+        known: Option<Progress>,
+        covered: u32,
+        floor: f64,
+        vouched: bool,
+        wanted: &Range,
+    ) -> Going {
         let late = u32::try_from(LATE.as_secs()).unwrap_or(u32::MAX);
         let stored = known.as_ref().map(|known| (known.range.to.saturating_sub(late), known.since));
         let (from, since) = match stored {
@@ -45,16 +54,21 @@ impl Going {
             _ if covered > wanted.from => (covered, None),
             _ => (wanted.from, Some(wanted.from)),
         };
-        Going { known, from, since, floor, kept: None, ended: false }
+        Going { known, from, since, floor, vouched, kept: None, ended: false }
     }
 
     pub(super) fn from(&self) -> u32 {
         self.from
     }
 
+    /// What its answer counts for: as what it was asked, and as what it still is.
+    pub(super) fn by(&self, now: NamedBy) -> NamedBy {
+        if self.vouched { now } else { NamedBy::Friends }
+    }
+
     fn present(&self, wanted: Range, place: Option<(u32, Option<Cursor>)>) -> Option<Progress> {
-        let (range, floor) = (Range { from: self.from, ..wanted }, self.floor);
-        self.since.map(|since| Progress { since, range, floor, place })
+        let (range, floor, vouched) = (Range { from: self.from, ..wanted }, self.floor, self.vouched);
+        self.since.map(|since| Progress { since, range, floor, vouched, place })
     }
 }
 
@@ -75,12 +89,16 @@ impl Asking {
         floor: f64,
         common: &Common,
     ) -> Option<Progress> {
-        let address = self.archives.get(&archive).filter(|_| !ask.anew)?.address.to_string();
+        let archive = self.archives.get(&archive).filter(|_| !ask.anew)?;
+        let address = archive.address.to_string();
         let read = common.parts.store.read(|s| catch_up::get(s, owner.scope(), Some(&address)));
         let progress = read.and_then(|mark| mark.map(progress).transpose());
         let grows = if let Owner::Friend(_) = owner { Growth::ByDays } else { Growth::None };
         match progress {
-            Ok(progress) => progress.filter(|progress| progress.helps(wanted, floor, grows)),
+            // What it gave as an archive of friends does not make what it gives now count.
+            Ok(progress) => progress
+                .filter(|progress| progress.vouched || archive.by == NamedBy::Friends)
+                .filter(|progress| progress.helps(wanted, floor, grows)),
             Err(error) => {
                 log::warn!("how far an archive answered cannot be read, and it is asked anew: {error}");
                 None

@@ -22,6 +22,8 @@ pub struct Progress {
     pub range: Range,
     /// Least work of what was taken; 0 where a grant stands for it. Nothing below was taken.
     pub floor: f64,
+    /// Whether somebody vouched for the archive when it gave this ([`Source::vouched`](super::Source::vouched)).
+    pub vouched: bool,
     /// The part and the cursor where its answer goes on; none: it is answered to the end.
     pub place: Option<(u32, Option<Cursor>)>,
 }
@@ -33,6 +35,7 @@ pub struct Progress {
 /// | 2 | to | unix seconds |
 /// | 3 | topics | 4 bytes each, ascending; absent: all |
 /// | 4 | floor | the bits of the least work, as a number |
+/// | 5 | vouched | boolean |
 #[derive(Encode, Decode)]
 #[cbor(map)]
 struct Note {
@@ -46,11 +49,13 @@ struct Note {
     topics: Option<ByteVec>,
     #[n(4)]
     floor: u64,
+    #[n(5)]
+    vouched: bool,
 }
 
 impl Record for Note {
     const NAME: &'static str = "note of a question";
-    const KEYS: &'static [u64] = &[0, 1, 2, 3, 4];
+    const KEYS: &'static [u64] = &[0, 1, 2, 3, 4, 5];
 }
 
 impl Progress {
@@ -67,12 +72,13 @@ impl Progress {
             to: self.range.to,
             topics: topics.map(|topics| topics.iter().flat_map(|topic| topic.0).collect::<Vec<u8>>().into()),
             floor: self.floor.to_bits(),
+            vouched: self.vouched,
         }))
     }
 
     /// From what [`Progress::note`] wrote, and the place. `Damaged` for anything else.
     pub fn from_note(note: &[u8], place: Option<(u32, Option<Cursor>)>) -> Result<Progress> {
-        let Note { since, from, to, topics, floor } = wire::decode(note)?;
+        let Note { since, from, to, topics, floor, vouched } = wire::decode(note)?;
         let topics = topics.map(|bytes| {
             let (topics, rest) = bytes.as_chunks::<4>();
             (rest.is_empty() && topics.len() <= MAX_TOPICS)
@@ -80,7 +86,13 @@ impl Progress {
                 .ok_or_else(|| Error::damaged("a note of a question with topics that are none"))
         });
         let topics = topics.transpose()?;
-        Ok(Progress { since, range: Range { from, to, topics }, floor: f64::from_bits(floor), place })
+        Ok(Progress {
+            since,
+            range: Range { from, to, topics },
+            floor: f64::from_bits(floor),
+            vouched,
+            place,
+        })
     }
 
     /// Whether it says something of use about a question for `range` with this floor. `grows` says which topics that may

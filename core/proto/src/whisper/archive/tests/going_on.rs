@@ -44,7 +44,13 @@ fn live(archive: &mut Archive, range: &Range, kept: Option<Progress>, marks: usi
                         (Which::Present, known) => {
                             let since = known.as_ref().map_or(range.from, |known| known.since);
                             let since = if from > range.from { since } else { range.from };
-                            Progress { since, range: Range { from, ..range.clone() }, floor: 0.002, place }
+                            Progress {
+                                since,
+                                range: Range { from, ..range.clone() },
+                                floor: 0.002,
+                                vouched: true,
+                                place,
+                            }
                         }
                     });
                     left -= 1;
@@ -172,7 +178,7 @@ fn how_far_one_archive_came_says_nothing_about_another() {
 #[test]
 fn an_answer_to_the_end_is_followed_by_what_came_since() {
     let mut archive = keeper(&all(20));
-    let ended = Progress { since: UNIX - DAY, range: later(0), floor: 0.002, place: None };
+    let ended = Progress { since: UNIX - DAY, range: later(0), floor: 0.002, vouched: true, place: None };
     archive.store.kept.push(made::envelope(UNIX - 3_550, 600, OURS, &[7], 0.002));
     let life = live(&mut archive, &later(100), Some(ended), usize::MAX);
     assert_eq!((life.got.len(), life.asked.len()), (1, 1));
@@ -181,7 +187,8 @@ fn an_answer_to_the_end_is_followed_by_what_came_since() {
 
 #[test]
 fn what_is_kept_helps_the_same_question_only() {
-    let kept = Progress { since: UNIX - DAY, range: later(0), floor: 0.002, place: Some((0, None)) };
+    let kept =
+        Progress { since: UNIX - DAY, range: later(0), floor: 0.002, vouched: true, place: Some((0, None)) };
     let helps = |range: Range| kept.helps(&range, 0.002, Growth::None);
     assert!(helps(later(0)) && helps(later(500)));
     assert!(helps(Range { from: UNIX - DAY + 9, ..later(5) }), "less is wanted");
@@ -207,6 +214,7 @@ fn a_note_has_room_for_as_many_topics_as_are_asked_for() {
         since: u32::MAX,
         range: Range { from: u32::MAX, to: u32::MAX, topics: topics(n) },
         floor: -1.5,
+        vouched: true,
         place: Some((3, None)),
     };
     for n in [0, 1, 256] {
@@ -217,10 +225,15 @@ fn a_note_has_room_for_as_many_topics_as_are_asked_for() {
     assert!(of(257).note().is_err());
     let any = Progress { range: Range { topics: None, ..later(0) }, ..of(0) };
     assert_eq!(Progress::from_note(&any.note().unwrap(), any.place.clone()).unwrap(), any);
-    let short =
-        Progress { since: 1, range: Range { from: 2, to: 3, topics: topics(1) }, floor: 0.0, place: None };
+    let short = Progress {
+        since: 1,
+        range: Range { from: 2, to: 3, topics: topics(1) },
+        floor: 0.0,
+        vouched: false,
+        place: None,
+    };
     let hex = data_encoding::HEXLOWER.encode(&short.note().unwrap());
-    assert_eq!(hex, "a5000101020203034400000000".to_owned() + "0400", "it is on disks");
+    assert_eq!(hex, "a6000101020203034400000000".to_owned() + "040005f4", "it is on disks");
 }
 
 proptest! {
