@@ -11,7 +11,7 @@ use rusqlite::{OptionalExtension, params};
 use std::collections::HashSet;
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::wire::Record;
-use subrosa_proto::{Error, Result};
+use subrosa_proto::{Error, ErrorKind, Result};
 
 /// Longest cursor of an archive, in bytes.
 pub const MOST_CURSOR: usize = 64;
@@ -181,19 +181,34 @@ pub fn list(session: &Session<'_>, after: i64, limit: usize) -> Result<Vec<(i64,
     Ok(out)
 }
 
+/// Marks that `goes` says, and such as cannot be read: what they were of is asked for anew.
 fn remove_where(tx: &Tx<'_>, goes: impl Fn(&Mark) -> bool) -> Result<()> {
-    const PAGE: usize = 256;
-    let mut after = 0;
-    loop {
-        let page = list(tx, after, PAGE)?;
-        for (row, _) in page.iter().filter(|(_, mark)| goes(mark)) {
-            tx.sql("DELETE FROM catch_up WHERE id = ?1")?.execute(params![row]).fault()?;
-        }
-        match page.last() {
-            Some((last, _)) if page.len() == PAGE => after = *last,
-            _ => return Ok(()),
+    remove_rows(tx, "SELECT id, friend, look, record FROM catch_up", params![], goes)
+}
+
+fn remove_rows(
+    tx: &Tx<'_>,
+    rows: &str,
+    of: &[&dyn rusqlite::ToSql],
+    goes: impl Fn(&Mark) -> bool,
+) -> Result<()> {
+    let mut statement = tx.sql(rows)?;
+    let mut rows = statement.query(of).fault()?;
+    let mut gone = Vec::new();
+    while let Some(row) = rows.next().fault()? {
+        let (id, friend): (i64, i64) = (row.get(0).fault()?, row.get(1).fault()?);
+        let (look, record): (Vec<u8>, Vec<u8>) = (row.get(2).fault()?, row.get(3).fault()?);
+        match open(tx, id, friend, &look, &record) {
+            Ok(mark) if !goes(&mark) => {}
+            Ok(_) => gone.push(id),
+            Err(error) if error.kind() == ErrorKind::Damaged => gone.push(id),
+            Err(error) => return Err(error),
         }
     }
+    for id in gone {
+        tx.sql("DELETE FROM catch_up WHERE id = ?1")?.execute(params![id]).fault()?;
+    }
+    Ok(())
 }
 
 /// Forgets every mark of this scope.
@@ -211,21 +226,8 @@ pub fn remove(tx: &Tx<'_>, scope: Scope) -> Result<()> {
 
 /// Forgets how far each archive answered this; what holds over all of them stays.
 pub fn remove_archives(tx: &Tx<'_>, scope: Scope) -> Result<()> {
-    let mut of_scope = tx.sql("SELECT id, look, record FROM catch_up WHERE friend = ?1")?;
-    let mut rows = of_scope.query(params![scope.friend()]).fault()?;
-    let mut gone = Vec::new();
-    while let Some(row) = rows.next().fault()? {
-        let (id, look): (i64, Vec<u8>) = (row.get(0).fault()?, row.get(1).fault()?);
-        let record: Vec<u8> = row.get(2).fault()?;
-        let mark = open(tx, id, scope.friend(), &look, &record)?;
-        if mark.scope == scope && mark.archive.is_some() {
-            gone.push(id);
-        }
-    }
-    for id in gone {
-        tx.sql("DELETE FROM catch_up WHERE id = ?1")?.execute(params![id]).fault()?;
-    }
-    Ok(())
+    let rows = "SELECT id, friend, look, record FROM catch_up WHERE friend = ?1";
+    remove_rows(tx, rows, params![scope.friend()], |mark| mark.scope == scope && mark.archive.is_some())
 }
 
 /// Forgets how far every archive but these was asked.

@@ -64,16 +64,39 @@ pub(crate) struct Held(#[allow(dead_code, reason = "held for its lock")] File);
 
 /// The lock of the store at `path`; `StoreInUse` when another has it.
 pub(crate) fn lock(path: &Path) -> Result<Held> {
-    let file = private(OpenOptions::new().create(true).truncate(false).write(true))
-        .open(beside(path, ".lock"))
-        .map_err(|e| io("the lock of the store cannot be made", &e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Held(file)),
-        Err(TryLockError::WouldBlock) => Err(Error::new(
-            ErrorKind::StoreInUse,
-            "another process, or another node of this one, has the store open; close it first",
-        )),
-        Err(TryLockError::Error(e)) => Err(io("the lock of the store cannot be taken", &e)),
+    let name = beside(path, ".lock");
+    loop {
+        let file = private(OpenOptions::new().create(true).truncate(false).write(true))
+            .open(&name)
+            .map_err(|e| io("the lock of the store cannot be made", &e))?;
+        match file.try_lock() {
+            // Whoever wiped the store between the two took the file along, and the next to come makes another.
+            Ok(()) if !is_at(&file, &name) => {}
+            Ok(()) => return Ok(Held(file)),
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::new(
+                    ErrorKind::StoreInUse,
+                    "another process, or another node of this one, has the store open; close it first",
+                ));
+            }
+            Err(TryLockError::Error(e)) => return Err(io("the lock of the store cannot be taken", &e)),
+        }
+    }
+}
+
+/// Whether the open file is still the one of this name. Only Unix lets others remove it meanwhile.
+fn is_at(file: &File, name: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let id = |found: fs::Metadata| (found.dev(), found.ino());
+        let (ours, there) = (file.metadata().map(id), fs::metadata(name).map(id));
+        matches!((ours, there), (Ok(ours), Ok(there)) if ours == there)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (file, name);
+        true
     }
 }
 
@@ -257,4 +280,26 @@ fn log_has(path: &Path, first: u64, last: u64) -> Result<bool> {
         }
     }
     Ok(found.len() as u64 == last - first + 1)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// Wiping takes the lock's file along: who opened it before must not hold it beside who makes the next one.
+    #[test]
+    fn a_lock_whose_file_was_wiped_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let first = lock(&path).unwrap();
+        let late = OpenOptions::new().write(true).open(beside(&path, ".lock")).unwrap();
+        assert!(is_at(&late, &beside(&path, ".lock")));
+        wipe(&path).unwrap();
+        drop(first);
+        late.try_lock().expect("nobody has that file any more");
+        assert!(!is_at(&late, &beside(&path, ".lock")), "there is none");
+        let _second = lock(&path).unwrap();
+        assert!(!is_at(&late, &beside(&path, ".lock")), "it is another");
+        assert_eq!(lock(&path).unwrap_err().kind(), ErrorKind::StoreInUse);
+    }
 }

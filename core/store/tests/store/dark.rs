@@ -572,6 +572,27 @@ fn how_far_archives_answered_is_forgotten_by_scope_by_archive_and_by_what_is_ask
 }
 
 #[test]
+fn a_mark_that_cannot_be_read_goes_with_the_next_that_are_forgotten_and_keeps_none_of_them() {
+    let (home, store, row) = befriended();
+    let archives = [None, Some("a:1"), Some("b:1")];
+    for archive in archives {
+        let mark = Mark::new(Scope::Friend(row), archive.map(Into::into));
+        store.write_wait(move |tx| catch_up::put(tx, &mark)).unwrap();
+    }
+    store.close().unwrap();
+    let db = rusqlite::Connection::open(&home.path).unwrap();
+    db.execute("UPDATE catch_up SET record = zeroblob(60) WHERE id = (SELECT max(id) FROM catch_up)", [])
+        .unwrap();
+    drop(db);
+    let store = home.open();
+    let error = store.read(|s| catch_up::list(s, 0, 100)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Damaged);
+    store.write_wait(move |tx| catch_up::remove_archives(tx, Scope::Friend(row))).unwrap();
+    let left = store.read(|s| catch_up::list(s, 0, 100)).unwrap();
+    assert_eq!((left.len(), &left[0].1.archive), (1, &None));
+}
+
+#[test]
 fn a_server_keeps_its_node_key() {
     let home = Home::quick();
     let store = home.open();

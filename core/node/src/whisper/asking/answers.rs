@@ -9,6 +9,7 @@ use super::standing::is_settled;
 use super::{AT_ONCE, Archive, Asking, NOTED, Running, seconds};
 use std::collections::BTreeMap;
 use subrosa_proto::time::Timestamp;
+use subrosa_proto::whisper::archive::Refused;
 use subrosa_proto::whisper::archive::catch_up::{
     CatchUp, Ending, Input, Limits, Range, Source, Summary, Tale,
 };
@@ -93,7 +94,7 @@ impl Asking {
         // that lies all the time, or is gone for days, does not count; nor does what only a friend named, either way:
         // its lies cost time, and never a message that an archive of the host has.
         let (mut answered, mut by_friends, mut complete) = (false, false, !left_out);
-        let (mut gave, mut lied) = (Vec::new(), Vec::new());
+        let (mut gave, mut none) = (Vec::new(), Vec::new());
         for tale in &summary.archives {
             log::debug!("archive {:?}: {:?}, {} envelopes", tale.archive, tale.ending, tale.envelopes);
             let Some(archive) = self.archives.get_mut(&tale.archive) else { continue };
@@ -101,8 +102,8 @@ impl Asking {
             if verdict == Verdict::Gave {
                 gave.push(tale.archive);
             }
-            if tale.ending == Ending::Lied {
-                lied.push(archive.address.to_string());
+            if is_no_answer(tale.ending) {
+                none.push(archive.address.to_string());
             }
             let by = going.get(&tale.archive).map_or(archive.by, |going| going.by(archive.by));
             match by {
@@ -142,7 +143,7 @@ impl Asking {
                 self.keep_end(owner, &ask, id, going.get(&id), common, subscribing);
             }
         }
-        self.start_anew_with(owner, lied, common);
+        self.start_anew_with(owner, none, common);
         self.sweep(common);
         match owner {
             Owner::Subscription(id) => subscribing.caught_up(id, ask.to, answer, common),
@@ -191,6 +192,12 @@ impl Archive {
         };
         if lost { Verdict::Lost } else { Verdict::Owes }
     }
+}
+
+/// Whether the question itself may be the reason why nothing came of it: it may have been an earlier one's rest.
+fn is_no_answer(ending: Ending) -> bool {
+    use Refused::{BadCursor, BadQuestion, Other};
+    matches!(ending, Ending::Lied | Ending::Refused(BadQuestion | BadCursor | Other(_)))
 }
 
 /// Whether it gave more than we take, and somebody else is to blame. Nobody vouches for those of friends.

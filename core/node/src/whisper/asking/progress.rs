@@ -94,6 +94,10 @@ impl Asking {
         let read = common.parts.store.read(|s| catch_up::get(s, owner.scope(), Some(&address)));
         let progress = read.and_then(|mark| mark.map(progress).transpose());
         let grows = if let Owner::Friend(_) = owner { Growth::ByDays } else { Growth::None };
+        if matches!(&progress, Ok(Some(progress)) if progress.is_ahead(wanted)) {
+            self.start_anew_with(owner, vec![address], common);
+            return None;
+        }
         match progress {
             // What it gave as an archive of friends does not make what it gives now count.
             Ok(progress) => progress
@@ -196,14 +200,14 @@ impl Asking {
         }
     }
 
-    /// These give what is no answer: what is kept of theirs may be the reason.
-    pub(super) fn start_anew_with(&self, owner: Owner, liars: Vec<String>, common: &Common) {
-        if liars.is_empty() {
+    /// What is kept of these is wrong, or may be the reason why they give no answer.
+    pub(super) fn start_anew_with(&self, owner: Owner, archives: Vec<String>, common: &Common) {
+        if archives.is_empty() {
             return;
         }
         let scope = owner.scope();
         forget(common, move |tx| {
-            liars.iter().try_for_each(|address| catch_up::remove_one(tx, scope, address))
+            archives.iter().try_for_each(|address| catch_up::remove_one(tx, scope, address))
         });
     }
 

@@ -12,6 +12,8 @@ use minicbor::{Decode, Encode};
 
 /// Longest note of a question, in bytes: 256 topics and what is around them.
 pub const MAX_NOTE: usize = 1_100;
+/// Seconds by which a clock may have been ahead when something was kept; the day that each question goes back covers it.
+const AHEAD: u32 = 3_600;
 
 /// All that an archive has of what was asked came out and is kept: up to a page of an answer, or up to its end.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,14 +100,21 @@ impl Progress {
     /// Whether it says something of use about a question for `range` with this floor. `grows` says which topics that may
     /// have beside those of the earlier one: such on which nothing was sent before that ended.
     pub fn helps(&self, range: &Range, floor: f64, grows: Growth) -> bool {
-        // A clock that was ahead made it, or nothing of what it says is wanted any more.
-        let in_time = self.range.to <= range.to && self.range.to >= range.from;
+        // A clock that was far ahead made it (a little is what the next estimate corrects), or nothing of what it says is
+        // wanted any more.
+        let in_time = !self.is_ahead(range) && self.range.to >= range.from;
         let topics = match (&self.range.topics, &range.topics, grows) {
             (Some(old), Some(new), Growth::ByDays) => new.as_slice().iter().any(|topic| old.contains(*topic)),
             (old, new, _) => old == new,
         };
         // What was below the floor then and is not now was not taken.
         in_time && topics && self.since <= range.from && self.floor <= floor
+    }
+
+    /// Whether a clock made it that was far ahead of the one that now asks for `range`. It would seem to help later, when
+    /// that time has come, and hide what was sent until then.
+    pub fn is_ahead(&self, range: &Range) -> bool {
+        self.range.to > range.to.saturating_add(AHEAD)
     }
 
     /// What is left of the question, with its topics as `hidden`; none if it is answered.

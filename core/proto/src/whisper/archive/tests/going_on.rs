@@ -193,7 +193,10 @@ fn what_is_kept_helps_the_same_question_only() {
     assert!(helps(later(0)) && helps(later(500)));
     assert!(helps(Range { from: UNIX - DAY + 9, ..later(5) }), "less is wanted");
     assert!(!helps(Range { from: UNIX - DAY - 1, ..later(5) }), "more is wanted");
-    assert!(!helps(Range { to: UNIX - 3_601, ..range() }), "a clock was ahead");
+    let ended = kept.range.to;
+    let clock = |to: u32| Range { from: UNIX - DAY, to, ..range() };
+    assert!(helps(clock(ended - 3_600)), "a clock was a little ahead");
+    assert!(!helps(clock(ended - 3_601)) && kept.is_ahead(&clock(ended - 3_601)), "a clock was far ahead");
     assert!(!helps(Range { from: UNIX - 3_599, ..range() }), "it has ended");
     assert!(!kept.helps(&later(0), 0.001, Growth::None), "weaker ones were not taken");
     let topics = |of: &[u8]| Some(of.iter().map(|n| Topic([*n; 4])).collect::<TopicSet>());
