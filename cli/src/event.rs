@@ -5,7 +5,8 @@ use crate::output::{Output, body_text, one_line, put_body, time_text};
 use crate::person::{Names, short};
 use serde_json::{Value, json};
 use subrosa::{
-    DeliveryState, Error, Event, EventKind, FriendChange, FullWhat, OwnStore, Received, RequestOrigin, Way,
+    DeliveryState, Error, Event, EventKind, FriendChange, FullWhat, OwnStore, Received, Refusal,
+    RequestOrigin, Way,
 };
 
 mod whisper;
@@ -106,6 +107,9 @@ pub(crate) fn text(kind: &EventKind, names: &Names) -> String {
         }
         EventKind::Delivery { message, person, state } => {
             let how = match state {
+                DeliveryState::Refused(Refusal::FriendRemoved) => {
+                    "given up, since the friendship ended".to_owned()
+                }
                 DeliveryState::Refused(why) => format!("refused ({})", why.text()),
                 other => state_name(*other).to_owned(),
             };

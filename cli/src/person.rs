@@ -15,6 +15,23 @@ pub(crate) fn find(node: &Node, text: &str) -> Result<PersonId, Error> {
     find_among(&known(node)?, text, || blocked(node))
 }
 
+/// The same, for what only a friend or friend-to-be can be meant by. Who is blocked is an error that says so.
+pub(crate) fn find_friend(node: &Node, text: &str) -> Result<PersonId, Error> {
+    let person = find(node, text)?;
+    match subrosa::wait(node.friend_get(person)) {
+        Ok(friend) if friend.state == FriendState::Blocked => Err(Error::new(
+            ErrorKind::NotAFriend,
+            format!(
+                "you have blocked {}: `subrosa unblock {}` ends that; then an invite or a request makes you friends again",
+                name_of(&friend),
+                friend.person
+            ),
+        )),
+        // Who is a stranger is told so by what was asked for.
+        _ => Ok(person),
+    }
+}
+
 /// Whom `text` means among those who are blocked.
 pub(crate) fn find_blocked(node: &Node, text: &str) -> Result<PersonId, Error> {
     find_among(&blocked(node)?, text, || Ok(Vec::new()))

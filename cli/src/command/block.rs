@@ -39,7 +39,10 @@ impl Block {
         };
         let who = context.names.with_identity(&person);
         if let Some(friend) = &friend {
-            self.confirm.ask(loss(friend, &who))?;
+            self.confirm.ask(format_args!(
+                "{} No invite or request of theirs counts until `subrosa unblock`.",
+                loss(friend, &who)
+            ))?;
         }
         let waiting = match &friend {
             Some(_) => subrosa::wait(context.node.friend_get(person))?.queued_messages,

@@ -59,7 +59,7 @@ impl Chat {
     }
 
     fn on_node(&self, node: &Node, output: &Output) -> Outcome {
-        let friend = subrosa::wait(node.friend_get(person::find(node, &self.person)?))?;
+        let friend = subrosa::wait(node.friend_get(person::find_friend(node, &self.person)?))?;
         let ending = Arc::new(AtomicBool::new(false));
         close_on_signal(node, &ending)?;
         let talk = Arc::new(Talk::new(node.clone(), &friend, self.lane, Screen::new(*output, MAX_BODY)));

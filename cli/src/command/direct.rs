@@ -26,7 +26,7 @@ enum Switch {
 
 impl Direct {
     pub(crate) fn run(self, context: &Context) -> Outcome {
-        let person = person::find(context.node, &self.person)?;
+        let person = person::find_friend(context.node, &self.person)?;
         let direct = self.switch == Switch::On;
         subrosa::wait(context.node.friend_set_direct(person, direct))?;
         let text = if direct { "direct links are allowed" } else { "no direct links" };

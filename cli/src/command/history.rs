@@ -1,11 +1,12 @@
 //! `history`: shows the messages of a conversation.
 
 use super::Context;
+use crate::event::put;
 use crate::failure::{Exit, Outcome};
 use crate::output::{body_text, put_body, time_text};
 use crate::person;
 use serde_json::{Value, json};
-use subrosa::{MessageInfo, MessageState, SendWay};
+use subrosa::{MessageInfo, MessageState, Refusal, SendWay};
 
 /// Show the messages of a conversation
 ///
@@ -49,6 +50,14 @@ fn state_name(message: &MessageInfo) -> &'static str {
     }
 }
 
+/// What became of a message, for people. The friend refuses; what ended with the friendship was given up here.
+fn state_text(message: &MessageInfo) -> &'static str {
+    match message.state {
+        MessageState::Refused(Refusal::FriendRemoved) => "given up",
+        _ => state_name(message),
+    }
+}
+
 /// As `send --way` has it.
 fn way_name(way: SendWay) -> &'static str {
     match way {
@@ -67,6 +76,10 @@ pub(super) fn value(message: &MessageInfo) -> Value {
         "received_ms": message.received.map(|t| t.as_millis()), "state": state_name(message),
         "acked": message.acked, "send_way": way_name(message.send_way),
     });
+    if let MessageState::Refused(why) = message.state {
+        put(&mut value, "why", why.text());
+        put(&mut value, "why_code", why.code());
+    }
     put_body(&mut value, &message.body);
     value
 }
@@ -77,7 +90,7 @@ pub(super) fn text(message: &MessageInfo, friend: &str) -> String {
     let who = if message.incoming {
         friend
     } else {
-        own = format!("you ({})", state_name(message));
+        own = format!("you ({})", state_text(message));
         &own
     };
     let body = body_text(&message.body, message.content_type.as_deref());

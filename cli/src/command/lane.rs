@@ -31,7 +31,7 @@ pub(crate) struct Skip {
 
 impl Retry {
     pub(crate) fn run(self, context: &Context) -> Outcome {
-        let person = person::find(context.node, &self.which.person)?;
+        let person = person::find_friend(context.node, &self.which.person)?;
         subrosa::wait(context.node.retry(person, self.which.lane))?;
         show(context, "retried", "tries again", &person, self.which.lane)
     }
@@ -39,7 +39,7 @@ impl Retry {
 
 impl Skip {
     pub(crate) fn run(self, context: &Context) -> Outcome {
-        let person = person::find(context.node, &self.which.person)?;
+        let person = person::find_friend(context.node, &self.which.person)?;
         subrosa::wait(context.node.skip(person, self.which.lane))?;
         show(context, "skipped", "goes on without the refused message", &person, self.which.lane)
     }

@@ -22,10 +22,13 @@ pub(crate) struct Remove {
 
 impl Remove {
     pub(crate) fn run(self, context: &Context) -> Outcome {
-        let person = person::find(context.node, &self.person)?;
+        let person = person::find_friend(context.node, &self.person)?;
         let friend = subrosa::wait(context.node.friend_get(person))?;
         let who = context.names.with_short(&person);
-        self.confirm.ask(loss(&friend, &who))?;
+        self.confirm.ask(format_args!(
+            "{} Only a new invite or request makes you friends again.",
+            loss(&friend, &who)
+        ))?;
         let waiting = subrosa::wait(context.node.friend_get(person))?.queued_messages;
         subrosa::wait(context.node.friend_remove(person))?;
         context.names.forget();
@@ -43,7 +46,7 @@ pub(super) fn loss(friend: &FriendInfo, who: &str) -> String {
         0 => String::new(),
         n => format!(", and what waits for them, {}, is never sent", counted(n, "message")),
     };
-    format!("The friendship with {who} ends{queue}. Only a new invite or request makes you friends again.")
+    format!("The friendship with {who} ends{queue}.")
 }
 
 /// What it has cost, and what is left.

@@ -20,7 +20,7 @@ pub(crate) struct Rename {
 
 impl Rename {
     pub(crate) fn run(self, context: &Context) -> Outcome {
-        let person = person::find(context.node, &self.person)?;
+        let person = person::find_friend(context.node, &self.person)?;
         subrosa::wait(context.node.friend_rename(person, self.name.clone()))?;
         context.names.forget();
         let text =

@@ -86,7 +86,7 @@ impl Send {
                 "--transient needs a link: type this into `subrosa run --interactive`".into(),
             ));
         }
-        let person = person::find(context.node, &self.person)?;
+        let person = person::find_friend(context.node, &self.person)?;
         let body = match self.text.is_empty() {
             false => self.text.join(" ").into_bytes(),
             true if context.live => return Err(Failure::Usage("say what to send".into())),

@@ -102,6 +102,40 @@ fn who_is_blocked_keeps_the_name() {
 }
 
 #[test]
+fn what_a_block_means_is_said() {
+    let (ada, ben, _) = ada_and_ben();
+    let asked = Done::of(ada.command(&["block", "Ben"]).output().unwrap());
+    assert!(asked.errors.contains("unblock") && !asked.errors.contains("new invite"), "{asked:?}");
+    let asked = Done::of(ada.command(&["remove", "Ben"]).output().unwrap());
+    assert!(asked.errors.contains("new invite or request"), "{asked:?}");
+    ada.good(&["block", "Ben", "--yes"]);
+    // Nobody refused what waited.
+    let history = Done::of(ada.command(&["history", "Ben"]).output().unwrap());
+    assert!(history.lines.iter().all(|line| line.contains("you (given up)")), "{history:?}");
+    let history = ada.good(&["history", "Ben"]).values();
+    assert_eq!((&history[0]["state"], &history[0]["why_code"]), (&"refused".into(), &4.into()));
+    let came = Done::of(ada.command(&["inbox"]).output().unwrap());
+    assert!(came.lines.iter().any(|line| line.contains("given up")), "{came:?}");
+    assert!(came.lines.iter().all(|line| !line.contains("refused")), "{came:?}");
+    for args in [
+        &["send", "Ben", "Hello"][..],
+        &["rename", "Ben", "Benjamin"],
+        &["direct", "Ben", "off"],
+        &["remove", "Ben", "--yes"],
+        &["retry", "Ben"],
+        &["chat", "Ben"],
+    ] {
+        let error = ada.fails(args);
+        assert_eq!(error["kind"], 7, "{args:?}: {error}");
+        let said = text(&error, "text");
+        assert!(
+            said.contains("blocked Ben") && said.contains(&format!("unblock {ben}")),
+            "{args:?}: {error}"
+        );
+    }
+}
+
+#[test]
 fn a_store_is_wiped_without_its_passphrase() {
     let ada = Person::nobody();
     let words = ada.file("words", "correct horse\n");
