@@ -114,6 +114,11 @@ pub(crate) struct Context<'a> {
 
 /// Does what the command line says.
 pub(crate) fn run(args: Args, output: &Output) -> Outcome {
+    let typed = args.command.can_be_typed();
+    start(args, output).map_err(|failure| failure.in_use(typed))
+}
+
+fn start(args: Args, output: &Output) -> Outcome {
     let neighbours = || Neighbours {
         peers: args.peer.clone(),
         archives: args.archive.clone(),
@@ -174,6 +179,23 @@ impl Command {
             _ => false,
         };
         if needed { Network::On } else { Network::Off }
+    }
+
+    /// Whether it does its work when it is typed into `run`.
+    fn can_be_typed(&self) -> bool {
+        !matches!(
+            self,
+            Command::Init(_)
+                | Command::Chat(_)
+                | Command::Inbox(_)
+                | Command::Store(_)
+                | Command::Node(_)
+                | Command::Archive(_)
+                | Command::Run(_)
+                | Command::Demo(_)
+                | Command::Crash(_)
+                | Command::TrialPeer(_)
+        )
     }
 
     /// Does it with an open store.

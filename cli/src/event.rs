@@ -11,7 +11,7 @@ use subrosa::{
 
 mod whisper;
 
-pub(crate) use whisper::topic_text;
+pub(crate) use whisper::{topic_text, way_out, why_text};
 
 /// Shows an event.
 pub(crate) fn show(event: &Event, names: &Names, output: &Output) -> Result<(), Error> {

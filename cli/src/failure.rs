@@ -6,6 +6,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use subrosa::{Error, ErrorKind};
 
+/// Why a store that is in use cannot be opened.
+pub(crate) const IN_USE: &str = "another command (perhaps `subrosa run`) or program has the store open";
+/// What helps then, with a command that can be typed into `run`.
+pub(crate) const IN_USE_WAY_OUT: &str =
+    "end it, or start it as `subrosa run --interactive` and type this command there";
+
 /// How a command ended, if it did not fail. The numbers are those of `subrosa --help`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -60,6 +66,17 @@ impl Failure {
         })
     }
 
+    /// The same, with what can be done about a store that is in use: by whether the command can be typed into `run`.
+    pub(crate) fn in_use(self, typed: bool) -> Failure {
+        let way_out = match &self {
+            Failure::Error(error) if error.kind() != ErrorKind::StoreInUse => return self,
+            Failure::Usage(_) | Failure::Unwritten { .. } => return self,
+            Failure::Error(_) if typed => IN_USE_WAY_OUT,
+            Failure::Error(_) => "it has to end first; this command cannot be typed into `run`",
+        };
+        Failure::Error(Error::new(ErrorKind::StoreInUse, format!("{IN_USE}: {way_out}")))
+    }
+
     /// What went wrong, in words.
     pub(crate) fn text(&self) -> Cow<'_, str> {
         match self {
@@ -81,10 +98,6 @@ impl Failure {
             Failure::Unwritten { .. } => return None,
         };
         match error.kind() {
-            ErrorKind::StoreInUse => Some(
-                "one command at a time: end the other one (perhaps `subrosa run`), or start it as `subrosa run \
-                 --interactive` and type this command there",
-            ),
             ErrorKind::WrongKey => Some(
                 "check --passphrase-file or SUBROSA_PASSPHRASE; a store without passphrase needs the store.key \
                  that was made with it",

@@ -1,7 +1,7 @@
 //! `block` and `unblock`: who is as a stranger to us, whatever they try.
 
 use super::Context;
-use super::remove::{given_up, loss};
+use super::remove::{given_up, loss, what_is_kept};
 use crate::confirm::Confirm;
 use crate::failure::{Exit, Outcome};
 use crate::person;
@@ -49,7 +49,10 @@ impl Block {
             None => 0,
         };
         subrosa::wait(context.node.friend_block(person))?;
-        let rest = friend.map(|friend| given_up(&friend, waiting)).unwrap_or_default();
+        let rest = match friend {
+            Some(_) => given_up(context, person, waiting)?,
+            None => String::new(),
+        };
         context.output.done(
             &json!({"type": "blocked", "person": person.text(), "given_up": waiting}),
             format_args!("{who} is blocked{rest}"),
@@ -67,7 +70,8 @@ impl Unblock {
         context.output.done(
             &json!({"type": "unblocked", "person": person.text()}),
             format_args!(
-                "{who} is no longer blocked, and no friend: an invite or a request makes you friends again"
+                "{who} is no longer blocked, and no friend: an invite or a request makes you friends again{}",
+                what_is_kept(context, person)?
             ),
         )?;
         Ok(Exit::Done)

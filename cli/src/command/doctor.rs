@@ -9,12 +9,16 @@ use super::Context;
 use super::status::role_text;
 use crate::count::counted;
 use crate::duration;
-use crate::failure::{Failure, Outcome};
+use crate::event::{way_out, why_text};
+use crate::failure::{Failure, IN_USE, IN_USE_WAY_OUT, Outcome};
 use crate::home::{Home, Network};
 use crate::output::{Output, now, time_text};
 use report::Report;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use subrosa::{Error, ErrorKind, Event, EventKind, Node, Status, StoreRole, Timestamp};
+use subrosa::{
+    Error, ErrorKind, Event, EventKind, MessageId, Node, Status, StoreRole, Timestamp, WaitReason,
+};
 
 /// No clock that is right shows less: 2025-01-01.
 const RELEASED: Timestamp = Timestamp::from_millis(1_735_689_600_000);
@@ -34,6 +38,9 @@ pub(crate) struct Doctor {
 /// over: they were never handed to anybody.
 pub(super) const TRIAL_INVITE: &str = "subrosa doctor: made to try the ports";
 
+/// So many messages that wait get a line of their own.
+const MOST_WAITING: usize = 10;
+
 /// What happened while the doctor looked.
 #[derive(Default)]
 struct Watch {
@@ -41,6 +48,8 @@ struct Watch {
     clock: Option<i64>,
     /// What went wrong, to read.
     fault: Option<String>,
+    /// Messages that wait, and why.
+    waiting: BTreeMap<MessageId, WaitReason>,
 }
 
 impl Watch {
@@ -48,6 +57,9 @@ impl Watch {
         match &event.kind {
             EventKind::Clock { offset } => self.clock = Some(*offset),
             EventKind::Fault { text } => self.fault = Some(text.clone()),
+            EventKind::Waiting { message, why, .. } if self.waiting.len() < MOST_WAITING => {
+                self.waiting.insert(*message, *why);
+            }
             // Durable ones are not acked, so they come again.
             _ => {}
         }
@@ -79,7 +91,7 @@ impl Doctor {
             report.ok("answers", "not tried while `run` is up: links that others dialled prove it")?;
             network::friends(context.node, &mut report)?;
             whisper::neighbours(context.node, &status, &mut report)?;
-            queues(&status, &mut report)?;
+            queues(&status, &Watch::default(), &mut report)?;
             copies(&status, &mut report)?;
             clock(&status, &Watch::default(), &mut report)?;
         }
@@ -99,7 +111,7 @@ impl Doctor {
         network::friends(node, report)?;
         let status = whisper::wait_for_peers(node, &mut watch)?;
         whisper::neighbours(node, &status, report)?;
-        queues(&status, report)?;
+        queues(&status, &watch, report)?;
         copies(&status, report)?;
         clock(&status, &watch, report)?;
         match watch.fault {
@@ -132,10 +144,17 @@ fn open(home: &Home, report: &mut Report) -> Result<Option<Node>, Error> {
             let advice = match error.kind() {
                 ErrorKind::Damaged => "put a copy of store.db back, if you have one",
                 ErrorKind::DiskFull => "make room on the disk",
+                ErrorKind::ReadOnly => {
+                    "mount the disk for writing, or move the data directory to one that is"
+                }
                 _ => "the message says what is wrong",
             };
-            let text = error.text().to_owned();
-            report.problem("store", &text, Failure::Error(error).advice().unwrap_or(advice))?;
+            if error.kind() == ErrorKind::StoreInUse {
+                report.problem("store", IN_USE, IN_USE_WAY_OUT)?;
+            } else {
+                let text = error.text().to_owned();
+                report.problem("store", &text, Failure::Error(error).advice().unwrap_or(advice))?;
+            }
             disk::space(home, report)?;
             Ok(None)
         }
@@ -143,7 +162,15 @@ fn open(home: &Home, report: &mut Report) -> Result<Option<Node>, Error> {
 }
 
 /// What waits, here and for others.
-fn queues(status: &Status, report: &mut Report) -> Result<(), Error> {
+fn queues(status: &Status, watch: &Watch, report: &mut Report) -> Result<(), Error> {
+    for (message, why) in &watch.waiting {
+        let text = format!("message {message} waits, and its lane with it: {}", why_text(*why));
+        match way_out(*why, message) {
+            Some(advice) => report.warning("queues", &text, &advice)?,
+            // What stands with friends and peers says what to do.
+            None => report.warning("queues", &text, "the lines about friends and peers say what helps")?,
+        }
+    }
     let text = format!(
         "{} waiting for friends ({}), {} waiting to be seen here",
         counted(status.queued_messages, "message"),

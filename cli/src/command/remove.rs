@@ -6,7 +6,7 @@ use crate::count::counted;
 use crate::failure::{Exit, Outcome};
 use crate::person;
 use serde_json::json;
-use subrosa::FriendInfo;
+use subrosa::{Error, FriendInfo, PersonId};
 
 /// End a friendship
 ///
@@ -34,7 +34,7 @@ impl Remove {
         context.names.forget();
         context.output.done(
             &json!({"type": "removed", "person": person.text(), "given_up": waiting}),
-            format_args!("{who} is no longer your friend{}", given_up(&friend, waiting)),
+            format_args!("{who} is no longer your friend{}", given_up(context, person, waiting)?),
         )?;
         Ok(Exit::Done)
     }
@@ -50,13 +50,22 @@ pub(super) fn loss(friend: &FriendInfo, who: &str) -> String {
 }
 
 /// What it has cost, and what is left.
-pub(super) fn given_up(friend: &FriendInfo, waiting: u64) -> String {
+pub(super) fn given_up(context: &Context, person: PersonId, waiting: u64) -> Result<String, Error> {
     let queue = match waiting {
         0 => String::new(),
         n => format!("; what waited for them, {}, is given up", counted(n, "message")),
     };
-    format!(
-        "{queue}\nWhat you said to each other is still here: `subrosa delete conversation {}` deletes it",
-        friend.person
-    )
+    Ok(queue + &what_is_kept(context, person)?)
+}
+
+/// A line about the messages that are still here, if there are any. Whoever is gone has no name any more, so the
+/// commands have the identity.
+pub(super) fn what_is_kept(context: &Context, person: PersonId) -> Result<String, Error> {
+    if subrosa::wait(context.node.message_list(person, None, 1))?.is_empty() {
+        return Ok(String::new());
+    }
+    Ok(format!(
+        "\nWhat you said to each other is still here: `subrosa history {person}` shows it, \
+         `subrosa delete conversation {person}` deletes it"
+    ))
 }

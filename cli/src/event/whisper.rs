@@ -4,7 +4,7 @@ use crate::output::{body_text, put_body, time_text};
 use crate::person::Names;
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
-use subrosa::{EventKind, PublishResult, WaitReason};
+use subrosa::{EventKind, MessageId, PublishResult, WaitReason};
 
 /// As JSON, if it is one of these.
 pub(super) fn value(kind: &EventKind) -> Option<Value> {
@@ -58,16 +58,12 @@ pub(super) fn text(kind: &EventKind, names: &Names) -> Option<String> {
             format!("working: {hashes} hashes of about {expected:.0}")
         }
         EventKind::Waiting { person, lane, message, why } => {
-            let why = match why {
-                WaitReason::TooLarge => "it does not fit an envelope",
-                WaitReason::TooDear => "its proof of work is too dear",
-                WaitReason::NoKey => "there is no key to seal it with, or too much is under way",
-                WaitReason::NoLink => "it goes over a link only, and there is none",
-                WaitReason::NotDirect => "it goes over a link only, and the friend is not direct",
-                WaitReason::NoPeers => "it goes by envelope, and there is neither a peer nor an archive",
-                _ => "for a reason of a later version",
-            };
-            format!("message {message} to {} waits, and lane {lane} with it: {why}", names.of(person))
+            let way_out = way_out(*why, message).map(|text| format!("\n  {text}")).unwrap_or_default();
+            format!(
+                "message {message} to {} waits, and lane {lane} with it: {}{way_out}",
+                names.of(person),
+                why_text(*why)
+            )
         }
         _ => return None,
     })
@@ -103,4 +99,30 @@ fn why_name(why: WaitReason) -> &'static str {
         WaitReason::NoPeers => "no_peers",
         _ => "unknown",
     }
+}
+
+/// Why a message waits, in words.
+pub(crate) fn why_text(why: WaitReason) -> &'static str {
+    match why {
+        WaitReason::TooLarge => "it does not fit an envelope",
+        WaitReason::TooDear => "its proof of work is too dear",
+        WaitReason::NoKey => "there is no key to seal it with, or too much is under way",
+        WaitReason::NoLink => "it goes over a link only, and there is none",
+        WaitReason::NotDirect => "it goes over a link only, and the friend is not direct",
+        WaitReason::NoPeers => "it goes by envelope, and there is neither a peer nor an archive",
+        _ => "for a reason of a later version",
+    }
+}
+
+/// What helps a message that waits, where its sender can do something about the message.
+pub(crate) fn way_out(why: WaitReason, message: &MessageId) -> Option<String> {
+    let again = match why {
+        WaitReason::TooLarge => "a shorter one",
+        WaitReason::TooDear => "a shorter one, or the same with a shorter --ttl (both make the work less)",
+        _ => return None,
+    };
+    Some(format!(
+        "a link takes it without, once one is up; or `subrosa cancel {message}` and send {again}; other lanes (--lane) \
+         do not wait"
+    ))
 }

@@ -102,6 +102,20 @@ fn who_is_blocked_keeps_the_name() {
 }
 
 #[test]
+fn what_is_kept_is_said_if_there_is_something() {
+    let (ada, ben, _) = ada_and_ben();
+    let done = Done::of(ada.command(&["block", "Ben", "--yes"]).output().unwrap());
+    assert!(done.lines[1].contains(&format!("history {ben}`")), "{done:?}");
+    let done = Done::of(ada.command(&["unblock", "Ben"]).output().unwrap());
+    assert!(done.lines[1].contains(&format!("history {ben}`")), "{done:?}");
+    let (ada, cora) = (Person::new(), Person::new());
+    let invite = text(&cora.good(&["invite", "--no-address"]).value(), "text");
+    ada.good(&["redeem", &invite, "--address", "127.0.0.1:9"]);
+    let done = Done::of(ada.command(&["remove", &cora.id, "--yes"]).output().unwrap());
+    assert_eq!((done.code, done.lines.len()), (0, 1), "nothing was said: {done:?}");
+}
+
+#[test]
 fn what_a_block_means_is_said() {
     let (ada, ben, _) = ada_and_ben();
     let asked = Done::of(ada.command(&["block", "Ben"]).output().unwrap());

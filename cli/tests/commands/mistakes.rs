@@ -65,6 +65,16 @@ fn one_command_at_a_time() {
     assert_eq!((&error["kind"], &error["name"]), (&13.into(), &"store_in_use".into()));
     let done = Done::of(ada.command(&["friends"]).output().unwrap());
     assert!(done.errors.contains("run --interactive"), "{done:?}");
+    for (args, typed) in [(&["friends"][..], true), (&["doctor"], true), (&["store", "wipe", "--yes"], false)]
+        .into_iter()
+        .chain([(&["chat", &ada.id][..], false), (&["inbox"], false), (&["run"], false)])
+    {
+        let done = Done::of(ada.command(args).output().unwrap());
+        let said = format!("{}{}", done.lines.join("\n"), done.errors);
+        assert!(said.contains("another command") && !said.contains("node of this one"), "{args:?}: {said}");
+        assert_eq!(said.contains("type this command there"), typed, "{args:?}: {said}");
+        assert_eq!(said.contains("has to end first"), !typed, "{args:?}: {said}");
+    }
     drop(run);
     // Killed: the store is free at once, and whole.
     ada.good(&["status"]);

@@ -258,7 +258,7 @@ pub(super) fn friends(node: &Node, report: &mut Report) -> Result<(), Error> {
             (false, false, 1..) => report.warning(
                 "friend",
                 &format!("{text}; links are forbidden"),
-                "`subrosa direct FRIEND on` allows them",
+                &format!("`subrosa direct {} on` allows them", friend.person),
             )?,
             (false, true, 1..) => report.warning(
                 "friend",
