@@ -53,6 +53,10 @@ the rest is dropped without a word, and the command goes on. `run`, `inbox`, `ch
 With --json every line of standard output is one JSON object with a \"type\". Fields
 may be added, and are never renamed.";
 
+/// Stands in the help of each command that takes one.
+const DURATION: &str = "DURATION: a whole number and a unit (ms, s, m, h or d), as in 90s, 15m, 12h, 7d; a number alone \
+                        is seconds";
+
 /// Private messaging between friends: direct links, a sealed store, every message once.
 #[derive(Debug, Parser)]
 #[command(name = "subrosa", version, after_help = AFTER, max_term_width = 110, next_help_heading = "Global options")]
@@ -119,10 +123,16 @@ fn command() -> clap::Command {
 /// A command, and those below it, with the global options hidden, and `note` at the end of its help.
 fn name_only(command: clap::Command, globals: &[clap::Arg], note: &str) -> clap::Command {
     let command = globals.iter().fold(command, |command, arg| command.arg(arg.clone().hide(true)));
-    let note_here = match command.get_after_help() {
+    let mut note_here = match command.get_after_help() {
         Some(after) => format!("{after}\n\n{note}"),
         None => note.to_owned(),
     };
+    let has_duration = |arg: &clap::Arg| {
+        arg.get_value_names().is_some_and(|names| names.iter().any(|name| name == "DURATION"))
+    };
+    if command.get_arguments().any(has_duration) {
+        note_here = format!("{DURATION}\n\n{note_here}");
+    }
     command.after_help(note_here).mut_subcommands(|sub| name_only(sub, globals, note))
 }
 

@@ -122,8 +122,10 @@ impl Home {
                 format!("{} has an identity already: `subrosa id` shows it", self.dir.display()),
             ));
         }
+        // What is wrong with it leaves nothing behind.
+        let passphrase = self.passphrase()?;
         make_private_dir(&self.dir)?;
-        let (kind, key) = match self.passphrase()? {
+        let (kind, key) = match passphrase {
             Some(words) => (KeyKind::Passphrase, StoreKey::Passphrase(words)),
             None => (KeyKind::File, StoreKey::Raw(self.make_key_file()?)),
         };
@@ -233,8 +235,17 @@ impl Home {
                 ErrorKind::NotFound,
                 format!("there is no identity in {}: make one with `subrosa init`", self.dir.display()),
             ),
+            io::ErrorKind::NotADirectory => no_directory(&self.dir),
             _ => file_error("read", &path, &e),
         })?;
+        // serde would take a list for it as well, field by field.
+        if text.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Error::damaged(format!(
+                "{} is damaged: it is no JSON object, in braces. Remove the file and run `subrosa init`, which makes \
+                 the settings anew and keeps identity and messages",
+                path.display()
+            )));
+        }
         let settings: Settings = serde_json::from_slice(&text)
             .map_err(|e| {
                 Error::damaged(format!(
@@ -398,12 +409,25 @@ fn with_ports(listen: &[SocketAddr]) -> Result<Vec<SocketAddr>, Error> {
         .collect()
 }
 
+fn no_directory(dir: &Path) -> Error {
+    let dir = dir.display();
+    Error::invalid(format!(
+        "{dir} cannot be the data directory, it is a file, or below one: give another with --data DIR"
+    ))
+}
+
 fn make_private_dir(dir: &Path) -> Result<(), Error> {
+    if dir.exists() && !dir.is_dir() {
+        return Err(no_directory(dir));
+    }
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir).map_err(|e| file_error("make", dir, &e))
+    builder.create(dir).map_err(|e| match e.kind() {
+        io::ErrorKind::NotADirectory => no_directory(dir),
+        _ => file_error("make", dir, &e),
+    })
 }
 
 fn private_file(path: &Path) -> io::Result<File> {

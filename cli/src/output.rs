@@ -74,6 +74,13 @@ impl Output {
         if self.json { Ok(()) } else { write_line(text) }
     }
 
+    /// Says on standard error what a program does not need, so that standard output stays as it is for scripts.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.json {
+            eprint(format_args!("{}", self.with_data(text)));
+        }
+    }
+
     /// Says why a command failed.
     pub(crate) fn failure(&self, failure: &Failure) -> ExitCode {
         let said = match failure {
@@ -170,7 +177,8 @@ pub(crate) fn one_line(text: &str) -> String {
     plain(text).replace('\n', "\u{21b5}").replace('\t', " ")
 }
 
-fn is_unsafe(c: char) -> bool {
+/// Whether a character would play with the terminal.
+pub(crate) fn is_unsafe(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -1,7 +1,7 @@
 //! Whom a command means: a whole identity, a name we gave, or enough of the identity's beginning to be one of those
 //! at hand. And the other way round: what a person is called when something is shown.
 
-use crate::output::one_line;
+use crate::output::{is_unsafe, one_line};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use subrosa::{Error, ErrorKind, FriendInfo, FriendState, Node, PersonId};
@@ -30,6 +30,40 @@ pub(crate) fn find_friend(node: &Node, text: &str) -> Result<PersonId, Error> {
         // Who is a stranger is told so by what was asked for.
         _ => Ok(person),
     }
+}
+
+/// `name` as it can be given to this person: something that is seen, on one line, and not taken for somebody's
+/// identity.
+pub(crate) fn good_name(node: &Node, person: &PersonId, name: &str) -> Result<String, Error> {
+    let name = name.trim();
+    if name.is_empty() {
+        return Err(Error::invalid("the name is empty: write one, or leave it out to take the name away"));
+    }
+    if name.chars().any(is_unsafe) {
+        return Err(Error::invalid(
+            "a name is one line, without control characters and those that reorder text: write it without",
+        ));
+    }
+    let lower = name.to_lowercase();
+    let start = lower.trim_end_matches('.');
+    let begins =
+        |other: &PersonId| other.text().strip_prefix("subrosa1").is_some_and(|t| t.starts_with(start));
+    let others = known(node)?;
+    if lower.starts_with("subrosa1")
+        || start.len() >= LEAST && others.iter().any(|(other, _)| other != person && begins(other))
+    {
+        return Err(Error::invalid(
+            "the name is like the beginning of an identity, and would be taken for one: choose another",
+        ));
+    }
+    Ok(name.to_owned())
+}
+
+/// Whether somebody else has a name that [`find`] takes for this one.
+pub(crate) fn is_shared(node: &Node, person: &PersonId, name: &str) -> Result<bool, Error> {
+    let same =
+        |other: &Option<String>| other.as_ref().is_some_and(|it| it.to_lowercase() == name.to_lowercase());
+    Ok(friends(node)?.iter().any(|(other, it)| other != person && same(it)))
 }
 
 /// Whom `text` means among those who are blocked.

@@ -10,7 +10,7 @@ use subrosa::{Error, ErrorKind, MessageId};
 /// Possible until it is first transmitted.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Cancel {
-    /// The message's id
+    /// The message's id, all 32 digits: `send` and `history --ids` show it
     #[arg(value_parser = MessageId::parse)]
     message: MessageId,
 }

@@ -23,7 +23,7 @@ pub(crate) struct Delete {
 enum What {
     /// Delete one message, yours or a friend's. One that still waits to be sent must be cancelled first
     Message {
-        /// The message's id
+        /// The message's id, all 32 digits: `history --ids` shows it
         #[arg(value_parser = MessageId::parse)]
         message: MessageId,
 

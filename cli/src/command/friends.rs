@@ -18,13 +18,20 @@ pub(crate) struct Friends {}
 impl Friends {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let mut after = None;
+        let mut none = true;
         loop {
             let page = subrosa::wait(context.node.friend_list(after, PAGE))?;
             for friend in &page {
                 show(context, friend)?;
+                none = false;
             }
             after = page.last().map(|friend| friend.person);
             if page.len() < PAGE {
+                if none {
+                    context.output.note(
+                        "nobody so far: `subrosa invite` makes an invite for a friend, `subrosa redeem` uses one",
+                    );
+                }
                 return Ok(Exit::Done);
             }
         }

@@ -20,6 +20,10 @@ pub(crate) struct History {
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     limit: u32,
 
+    /// Show the id of each message, as `cancel` and `delete message` take it
+    #[arg(long)]
+    ids: bool,
+
     /// Those before this row, which --json shows
     #[arg(long, value_name = "ROW")]
     before: Option<i64>,
@@ -31,7 +35,11 @@ impl History {
         let mut page = subrosa::wait(context.node.message_list(person, self.before, self.limit as usize))?;
         page.reverse();
         for message in &page {
-            context.output.show(&value(message), text(message, &context.names.of(&person)))?;
+            let mut line = text(message, &context.names.of(&person));
+            if self.ids {
+                line = format!("{}  {line}", message.id);
+            }
+            context.output.show(&value(message), line)?;
         }
         Ok(Exit::Done)
     }

@@ -33,11 +33,13 @@ impl Inbox {
             return Err(Failure::Usage("`run` shows what comes".into()));
         }
         let limit = self.wait.unwrap_or_default();
+        let mut none = true;
         context.wait_for::<()>(limit, |event| {
             let is_message = matches!(event.kind, EventKind::Message(_));
             if event.id.is_none() || (self.messages && !is_message) {
                 return Ok(None);
             }
+            none = false;
             event::show(event, context.names, context.output)?;
             if !self.keep {
                 context.ack(event)?;
@@ -45,6 +47,9 @@ impl Inbox {
             // What nobody reads any more comes again.
             Ok((!output::is_read()).then_some(()))
         })?;
+        if none {
+            context.output.note("nothing new");
+        }
         Ok(Exit::Done)
     }
 }

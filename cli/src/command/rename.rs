@@ -14,20 +14,27 @@ pub(crate) struct Rename {
     /// Who: a name, the identity, or the beginning of it
     person: String,
 
-    /// The name; without it the friend has none
+    /// The name, on one line, at most 256 bytes; without it the friend has none
     name: Option<String>,
 }
 
 impl Rename {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let person = person::find_friend(context.node, &self.person)?;
-        subrosa::wait(context.node.friend_rename(person, self.name.clone()))?;
+        let name =
+            self.name.as_deref().map(|name| person::good_name(context.node, &person, name)).transpose()?;
+        subrosa::wait(context.node.friend_rename(person, name.clone()))?;
         context.names.forget();
-        let text =
-            self.name.as_deref().map_or("has no name".to_owned(), |name| format!("is {}", one_line(name)));
+        let text = name.as_deref().map_or("has no name".to_owned(), |name| format!("is {}", one_line(name)));
+        let shared = match &name {
+            Some(name) if person::is_shared(context.node, &person, name)? => {
+                "\nSomebody else has this name, too: commands take the beginning of the identity then"
+            }
+            _ => "",
+        };
         context.output.done(
-            &json!({"type": "renamed", "person": person.text(), "name": self.name}),
-            format_args!("{} {text}", person::short(&person)),
+            &json!({"type": "renamed", "person": person.text(), "name": name, "shared": !shared.is_empty()}),
+            format_args!("{} {text}{shared}", person::short(&person)),
         )?;
         Ok(Exit::Done)
     }

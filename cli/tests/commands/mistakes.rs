@@ -148,7 +148,12 @@ fn a_taken_port_is_said() {
     let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     ada.good(&["init", "--listen", &address]);
-    assert_eq!(ada.fails(&["run"])["kind"], 22);
+    let error = ada.fails(&["run"]);
+    assert_eq!(error["kind"], 22);
+    assert!(
+        text(&error, "text").contains("another program") && !text(&error, "text").contains('?'),
+        "{error}"
+    );
     // What needs no network goes on.
     ada.good(&["status"]);
 }
@@ -169,4 +174,80 @@ fn the_usual_directory_follows_the_environment() {
         subrosa().args(["id", "--json"]).env("SUBROSA_DATA", dir.path().join("subrosa")).output().unwrap(),
     );
     assert_eq!(done.code, 0, "{done:?}");
+}
+
+#[test]
+fn a_name_is_seen_and_no_identity() {
+    let (ada, ben) = crate::friendship::friends();
+    let long = "n".repeat(257);
+    for name in ["", " ", "a\nb", "a\u{1b}[2Jb", "a\u{202e}b", "subrosa1q", "Subrosa1"] {
+        assert_eq!(ada.fails(&["rename", &ben.id, name])["kind"], 1, "{name:?}");
+    }
+    assert_eq!(ada.fails(&["rename", &ben.id, &long])["kind"], 8);
+    let cora = Person::new();
+    let invite = text(&cora.good(&["invite", "--no-address"]).value(), "text");
+    ada.good(&["redeem", &invite, "--address", "127.0.0.1:9"]);
+    // What is sent to the beginning of Cora's identity is not for Ben.
+    assert_eq!(ada.fails(&["rename", &ben.id, &cora.id[8..14]])["kind"], 1);
+    assert_eq!(ada.good(&["rename", &ben.id, " Ben "]).value()["name"], "Ben");
+    let again = ada.good(&["rename", &cora.id, "ben"]).value();
+    assert_eq!(again["shared"], true);
+    assert_eq!(ada.good(&["rename", &cora.id, "Cora"]).value()["shared"], false);
+}
+
+#[test]
+fn the_id_that_is_asked_for_is_shown() {
+    let (ada, ben) = crate::friendship::friends();
+    let id = text(&ada.good(&["send", &ben.id, "Hello"]).value(), "id");
+    let shown = Done::of(ada.command(&["history", &ben.id, "--ids"]).output().unwrap());
+    assert!(shown.lines[0].starts_with(&id), "{shown:?}");
+    for args in [&["cancel", "--help"][..], &["delete", "message", "--help"]] {
+        let help = Done::of(ada.command(args).output().unwrap()).lines.join(" ");
+        assert!(help.contains("history --ids"), "{help}");
+    }
+}
+
+#[test]
+fn what_is_no_directory_is_said_to_be_none() {
+    let nobody = Person::nobody();
+    let file = nobody.file("file", "");
+    for args in [&["init"][..], &["id"]] {
+        for dir in [file.clone(), file.join("below")] {
+            let done = Done::of(subrosa().arg("--data").arg(&dir).args(args).output().unwrap());
+            assert!(done.code == 1 && done.errors.contains("data directory"), "{args:?}: {done:?}");
+        }
+    }
+    // A passphrase that cannot be one leaves nothing behind.
+    let output = nobody.command(&["init"]).env("SUBROSA_PASSPHRASE", "").output().unwrap();
+    assert_eq!(Done::of(output).code, 1);
+    assert!(!nobody.path().exists());
+}
+
+#[test]
+fn settings_are_an_object() {
+    let ada = Person::new();
+    std::fs::write(ada.path().join("config.json"), "[]").unwrap();
+    let error = ada.fails(&["id"]);
+    assert!(error["kind"] == 11 && text(&error, "text").contains("in braces"), "{error}");
+}
+
+#[test]
+fn an_empty_list_is_no_silence() {
+    let ada = Person::new();
+    for command in ["friends", "inbox"] {
+        let done = Done::of(ada.command(&[command]).output().unwrap());
+        assert!(done.lines.is_empty() && !done.errors.is_empty(), "{command}: {done:?}");
+        let done = ada.good(&[command]);
+        assert!(done.lines.is_empty() && done.errors.is_empty(), "{command}: {done:?}");
+    }
+}
+
+#[test]
+fn durations_are_explained_where_they_are_asked_for() {
+    for (args, explained) in
+        [(&["send"][..], true), (&["run"], true), (&["invite"], true), (&["remove"], false)]
+    {
+        let help = Done::of(subrosa().args(args).arg("--help").output().unwrap()).lines.join(" ");
+        assert_eq!(help.contains("a number alone is seconds"), explained, "{args:?}: {help}");
+    }
 }

@@ -90,6 +90,10 @@ pub(super) fn space(home: &Home, report: &mut Report) -> Result<(), Error> {
     let Some(free) = free(home.dir()) else {
         return report.ok("disk", &format!("the store takes {}", bytes(size)));
     };
+    if is_read_only(home.dir()) {
+        let text = format!("the store takes {}, and its disk is mounted read-only", bytes(size));
+        return report.problem("disk", &text, "mount it for writing: without it nothing is received or sent");
+    }
     let text = format!("the store takes {}, {} are free", bytes(size), bytes(free));
     let advice = "make room: without it nothing is received or sent";
     match free {
@@ -103,6 +107,16 @@ pub(super) fn space(home: &Home, report: &mut Report) -> Result<(), Error> {
 fn free(dir: &Path) -> Option<u64> {
     let disk = rustix::fs::statvfs(dir).ok()?;
     Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+#[cfg(unix)]
+fn is_read_only(dir: &Path) -> bool {
+    rustix::fs::statvfs(dir).is_ok_and(|disk| disk.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+}
+
+#[cfg(not(unix))]
+fn is_read_only(_: &Path) -> bool {
+    false
 }
 
 #[cfg(not(unix))]

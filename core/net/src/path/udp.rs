@@ -23,7 +23,12 @@ const FUTILE: u32 = 64;
 /// of its own. Must be called inside a Tokio runtime. [`ErrorKind::Network`] when the system refuses.
 pub fn bind(addr: SocketAddr) -> Result<Path> {
     let refused = |e: io::Error| {
-        Error::new(ErrorKind::Network, format!("cannot bind the UDP address {addr}: {e}; is it in use?"))
+        let why = match e.kind() {
+            io::ErrorKind::AddrInUse => "another program, or another node, uses it".to_owned(),
+            io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
+            _ => e.to_string(),
+        };
+        Error::new(ErrorKind::Network, format!("cannot bind the UDP address {addr}: {why}"))
     };
     let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP)).map_err(refused)?;
     if addr.is_ipv6() {
