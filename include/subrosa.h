@@ -570,6 +570,11 @@
 #define SUBROSA_FRIENDSHIP_BLOCKED 4
 
 /**
+ * State of a friendship: it ended, and only what was said is left; only subrosa_conversation_list() gives such.
+ */
+#define SUBROSA_FRIENDSHIP_REMOVED 5
+
+/**
  * Longest body of a message, in bytes.
  */
 #define SUBROSA_MAX_BODY 60000
@@ -2038,6 +2043,17 @@ subrosa_status subrosa_friend_list(const struct subrosa_node *node,
                                    const struct subrosa_person *after,
                                    size_t limit,
                                    struct subrosa_friends **friends);
+
+/**
+ * Those with whom there are messages in the store, friends or not, in the order we met them: at most `limit`, and
+ * never more than 1000, after `after`; NULL is from the start.
+ *
+ * Free `*friends` with subrosa_friends_free().
+ */
+subrosa_status subrosa_conversation_list(const struct subrosa_node *node,
+                                         const struct subrosa_person *after,
+                                         size_t limit,
+                                         struct subrosa_friends **friends);
 
 /**
  * How many friends are in the list; 0 for NULL. May be called from callbacks.

@@ -15,6 +15,28 @@ pub(crate) fn find(node: &Node, text: &str) -> Result<PersonId, Error> {
     find_among(&known(node)?, text, || blocked(node))
 }
 
+/// With whom a conversation is meant: as by [`find`], and also somebody who is a friend no more.
+pub(crate) fn find_conversation(node: &Node, text: &str) -> Result<PersonId, Error> {
+    let mut people = known(node)?;
+    people.extend(gone(node)?.into_iter().map(|friend| (friend.person, None)));
+    find_among(&people, text, || blocked(node))
+}
+
+/// Who is a friend no more, and with whom there are messages here still.
+pub(crate) fn gone(node: &Node) -> Result<Vec<FriendInfo>, Error> {
+    let mut people = Vec::new();
+    let mut after = None;
+    loop {
+        let page = subrosa::wait(node.conversation_list(after, PAGE))?;
+        after = page.last().map(|friend| friend.person);
+        let whole = page.len() == PAGE;
+        people.extend(page.into_iter().filter(|friend| friend.state == FriendState::Removed));
+        if !whole {
+            return Ok(people);
+        }
+    }
+}
+
 /// The same, for what only a friend or friend-to-be can be meant by. Who is blocked is an error that says so.
 pub(crate) fn find_friend(node: &Node, text: &str) -> Result<PersonId, Error> {
     let person = find(node, text)?;
@@ -113,8 +135,8 @@ fn find_among(
         [person] => Ok(*person),
         [] => Err(Error::new(
             ErrorKind::NotFound,
-            "nobody you know has this name, or an identity that starts so: `subrosa friends` and `subrosa requests` list \
-             whom you know",
+            "nobody you know has this name, or an identity that starts so: `subrosa friends`, `subrosa friends --all` \
+             (who is one no more) and `subrosa requests` list whom you know",
         )),
         _ => Err(Error::invalid(
             "several people have this name, or an identity that starts so: give the identity, as `subrosa friends` \

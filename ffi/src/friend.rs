@@ -19,6 +19,8 @@ pub const SUBROSA_FRIENDSHIP_WAITING: i32 = 2;
 pub const SUBROSA_FRIENDSHIP_FRIEND: i32 = 3;
 /// State of a friendship: we block them, and whatever comes from them is not answered.
 pub const SUBROSA_FRIENDSHIP_BLOCKED: i32 = 4;
+/// State of a friendship: it ended, and only what was said is left; only subrosa_conversation_list() gives such.
+pub const SUBROSA_FRIENDSHIP_REMOVED: i32 = 5;
 
 /// A friend or friend-to-be, as things stood when it was asked for. Never changes; any thread may look at it.
 pub struct subrosa_friend {
@@ -66,6 +68,28 @@ pub unsafe extern "C" fn subrosa_friend_list(
             unsafe { (handle::get(node)?, handle::optional(after), handle::out(friends, "friends")?) };
         let after = after.map(PersonId::try_from).transpose()?;
         let page = wait(node.node.friend_list(after, limit))?;
+        out.write(handle::give_list(page.into_iter().map(Into::into).collect()));
+        Ok(())
+    })
+}
+
+/// Those with whom there are messages in the store, friends or not, in the order we met them: at most `limit`, and
+/// never more than 1000, after `after`; NULL is from the start.
+///
+/// Free `*friends` with subrosa_friends_free().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn subrosa_conversation_list(
+    node: *const subrosa_node,
+    after: *const subrosa_person,
+    limit: usize,
+    friends: *mut *mut subrosa_friends,
+) -> subrosa_status {
+    boundary::status(|| {
+        // SAFETY: the caller keeps the rules of the header.
+        let (node, after, out) =
+            unsafe { (handle::get(node)?, handle::optional(after), handle::out(friends, "friends")?) };
+        let after = after.map(PersonId::try_from).transpose()?;
+        let page = wait(node.node.conversation_list(after, limit))?;
         out.write(handle::give_list(page.into_iter().map(Into::into).collect()));
         Ok(())
     })
@@ -150,6 +174,7 @@ pub unsafe extern "C" fn subrosa_friend_state(one: *const subrosa_friend, state:
             FriendState::Waiting => SUBROSA_FRIENDSHIP_WAITING,
             FriendState::Friend => SUBROSA_FRIENDSHIP_FRIEND,
             FriendState::Blocked => SUBROSA_FRIENDSHIP_BLOCKED,
+            FriendState::Removed => SUBROSA_FRIENDSHIP_REMOVED,
             _ => -1,
         })
     };

@@ -57,7 +57,7 @@ impl Delete {
                 )?;
             }
             What::Conversation { person, confirm } => {
-                let person = person::find(context.node, &person)?;
+                let person = person::find_conversation(context.node, &person)?;
                 let who = context.names.with_short(&person);
                 // Somebody without messages here is an error before it is a question.
                 subrosa::wait(context.node.message_list(person, None, 1))?;

@@ -4,6 +4,7 @@ use super::Context;
 use crate::count::counted;
 use crate::failure::{Exit, Outcome};
 use crate::output::{one_line, time_text};
+use crate::person;
 use serde_json::json;
 use subrosa::{FriendInfo, FriendState};
 
@@ -13,7 +14,11 @@ const PAGE: usize = 256;
 ///
 /// Friends, friends-to-be and who is blocked: whether they are linked, when they were last seen, and what waits for them.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Friends {}
+pub(crate) struct Friends {
+    /// Also who is a friend no more, and with whom there are messages here still
+    #[arg(long)]
+    all: bool,
+}
 
 impl Friends {
     pub(crate) fn run(self, context: &Context) -> Outcome {
@@ -27,6 +32,9 @@ impl Friends {
             }
             after = page.last().map(|friend| friend.person);
             if page.len() < PAGE {
+                if self.all {
+                    none &= gone(context)?;
+                }
                 if none {
                     context.output.note(
                         "nobody so far: `subrosa invite` makes an invite for a friend, `subrosa redeem` uses one",
@@ -38,12 +46,22 @@ impl Friends {
     }
 }
 
+/// Shows whose conversation alone is left. Whether there is nobody.
+fn gone(context: &Context) -> Result<bool, subrosa::Error> {
+    let gone = person::gone(context.node)?;
+    for friend in &gone {
+        show(context, friend)?;
+    }
+    Ok(gone.is_empty())
+}
+
 fn show(context: &Context, friend: &FriendInfo) -> Result<(), subrosa::Error> {
     let state = match friend.state {
         FriendState::Redeeming => "redeeming",
         FriendState::Waiting => "waiting",
         FriendState::Friend => "friend",
         FriendState::Blocked => "blocked",
+        FriendState::Removed => "removed",
         _ => "unknown",
     };
     let value = json!({
@@ -56,7 +74,7 @@ fn show(context: &Context, friend: &FriendInfo) -> Result<(), subrosa::Error> {
     if let Some(name) = &friend.name {
         words.insert(0, one_line(name));
     }
-    if friend.state == FriendState::Blocked {
+    if let FriendState::Blocked | FriendState::Removed = friend.state {
         return context.output.show(&value, format_args!("{}  {}", friend.person, words.join(", ")));
     }
     match (friend.connected, friend.remote, friend.last_seen) {

@@ -31,7 +31,7 @@ pub(crate) struct History {
 
 impl History {
     pub(crate) fn run(self, context: &Context) -> Outcome {
-        let person = person::find(context.node, &self.person)?;
+        let person = person::find_conversation(context.node, &self.person)?;
         let mut page = subrosa::wait(context.node.message_list(person, self.before, self.limit as usize))?;
         page.reverse();
         for message in &page {

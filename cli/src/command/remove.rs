@@ -66,6 +66,6 @@ pub(super) fn what_is_kept(context: &Context, person: PersonId) -> Result<String
     }
     Ok(format!(
         "\nWhat you said to each other is still here: `subrosa history {person}` shows it, \
-         `subrosa delete conversation {person}` deletes it"
+         `subrosa delete conversation {person}` deletes it; `subrosa friends --all` lists who is gone"
     ))
 }

@@ -108,6 +108,13 @@ fn what_is_kept_is_said_if_there_is_something() {
     assert!(done.lines[1].contains(&format!("history {ben}`")), "{done:?}");
     let done = Done::of(ada.command(&["unblock", "Ben"]).output().unwrap());
     assert!(done.lines[1].contains(&format!("history {ben}`")), "{done:?}");
+    // Who is gone is found again, by the beginning of the identity as well.
+    assert!(ada.good(&["friends"]).lines.is_empty());
+    let gone = ada.good(&["friends", "--all"]).value();
+    assert_eq!((&gone["person"], &gone["state"]), (&ben.as_str().into(), &"removed".into()));
+    assert_eq!(ada.good(&["history", &ben[..20]]).lines.len(), 2);
+    assert_eq!(ada.good(&["delete", "conversation", &ben[8..20], "--yes"]).value()["messages"], 2);
+    assert!(ada.good(&["friends", "--all"]).lines.is_empty());
     let (ada, cora) = (Person::new(), Person::new());
     let invite = text(&cora.good(&["invite", "--no-address"]).value(), "text");
     ada.good(&["redeem", &invite, "--address", "127.0.0.1:9"]);

@@ -91,6 +91,7 @@ operations! {
     "message_delete" 2, Node::message_delete, ["subrosa_message_delete"], Lines(&["delete message"]);
     "conversation_delete" 2, Node::conversation_delete,
         ["subrosa_conversation_delete"], Lines(&["delete conversation"]);
+    "conversation_list" 2, Node::conversation_list, ["subrosa_conversation_list"], Lines(&["friends --all"]);
     "publish" 3, Node::publish, ["subrosa_publish"], Lines(&["publish"]);
     "publish_cancel" 3, Node::publish_cancel, ["subrosa_publish_cancel"], Lines(&["publish"]);
     "pow_cost" 3, Node::pow_cost, ["subrosa_pow_cost"], Lines(&["pow-cost"]);

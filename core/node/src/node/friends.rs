@@ -7,7 +7,7 @@ use subrosa_proto::friends::safety::safety_number;
 use subrosa_proto::identity::PersonId;
 use subrosa_proto::time::Timestamp;
 use subrosa_proto::{Error, ErrorKind, Result};
-use subrosa_store::friend;
+use subrosa_store::{friend, message};
 
 /// Longest name, in bytes.
 const LONGEST_NAME: usize = 256;
@@ -24,6 +24,8 @@ pub enum FriendState {
     Friend,
     /// Blocked: whatever comes from them is not answered.
     Blocked,
+    /// A friend no more; only what was said is left. [`Node::conversation_list`] alone gives them.
+    Removed,
 }
 
 /// A friend, in lists.
@@ -67,16 +69,40 @@ impl Node {
             found.extend(page.into_iter().filter(|f| f.record.state != friend::FriendState::Removed));
         }
         found.truncate(limit);
-        let rows: Vec<i64> = found.iter().map(|f| f.row).collect();
-        let live = self.live(rows).await?;
-        Ok(found.into_iter().zip(live).filter_map(|(row, live)| info(row, live)).collect())
+        self.infos(found).await
+    }
+
+    /// Those with whom there are messages in the store, friends or not: also who was removed or blocked. In the order
+    /// we met them, after `after` (none: from the start), at most `limit`.
+    pub async fn conversation_list(&self, after: Option<PersonId>, limit: usize) -> Result<Vec<FriendInfo>> {
+        let limit = limit.min(LONGEST_PAGE);
+        let mut start = match after {
+            Some(person) => self.read(|s| friend::get(s, person))?.map_or(0, |f| f.row),
+            None => 0,
+        };
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let page = self.read(|s| friend::list(s, start, LONGEST_PAGE))?;
+            let Some(last) = page.last() else { break };
+            start = last.row;
+            for row in page {
+                if !self.read(|s| message::list(s, row.row, None, 1))?.is_empty() {
+                    found.push(row);
+                }
+            }
+        }
+        found.truncate(limit);
+        self.infos(found).await
     }
 
     /// One friend, or friend-to-be. [`ErrorKind::NotAFriend`] for strangers.
     pub async fn friend_get(&self, person: PersonId) -> Result<FriendInfo> {
         let row = self.read(|s| friend::get(s, person))?.ok_or_else(stranger)?;
         let live = self.live(vec![row.row]).await?.pop().flatten();
-        info(row, live).ok_or_else(stranger)
+        if row.record.state == friend::FriendState::Removed {
+            return Err(stranger());
+        }
+        Ok(info(row, live))
     }
 
     /// Ends a friendship at once on our side: link, queue, keys. What waited for them ends as refused. They are not
@@ -123,6 +149,12 @@ impl Node {
         Ok(safety_number(&self.identity(), &person))
     }
 
+    async fn infos(&self, found: Vec<friend::FriendRow>) -> Result<Vec<FriendInfo>> {
+        let rows: Vec<i64> = found.iter().map(|f| f.row).collect();
+        let live = self.live(rows).await?;
+        Ok(found.into_iter().zip(live).map(|(row, live)| info(row, live)).collect())
+    }
+
     async fn live(&self, rows: Vec<i64>) -> Result<Vec<Option<Live>>> {
         self.ask(move |engine, reply| {
             let _ = reply.send(Ok(rows.into_iter().map(|row| engine.live_friend(row)).collect()));
@@ -131,17 +163,17 @@ impl Node {
     }
 }
 
-fn info(row: friend::FriendRow, live: Option<Live>) -> Option<FriendInfo> {
+fn info(row: friend::FriendRow, live: Option<Live>) -> FriendInfo {
     let record = row.record;
     let state = match record.state {
         friend::FriendState::Redeeming => FriendState::Redeeming,
         friend::FriendState::Waiting => FriendState::Waiting,
         friend::FriendState::Friend => FriendState::Friend,
         friend::FriendState::Blocked => FriendState::Blocked,
-        friend::FriendState::Removed => return None,
+        friend::FriendState::Removed => FriendState::Removed,
     };
     let live = live.unwrap_or_default();
-    Some(FriendInfo {
+    FriendInfo {
         person: row.person,
         name: record.name.clone(),
         state,
@@ -152,7 +184,7 @@ fn info(row: friend::FriendRow, live: Option<Live>) -> Option<FriendInfo> {
         queued_messages: live.queued_messages,
         queued_bytes: live.queued_bytes,
         since: record.created,
-    })
+    }
 }
 
 fn stranger() -> Error {
