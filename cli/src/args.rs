@@ -37,8 +37,9 @@ Exit codes:
   0  done
   1  failed; with --json the last line says why, with fields kind (a number), name
      and text, and the type \"error\". `run --interactive` that read its commands from
-     a file or a pipe: one of them failed
-  2  the command line is wrong
+     a file or a pipe: one of them failed; the error has the number of its line
+  2  the command line is wrong, or something would be lost and nobody could be asked:
+     standard error says so, with --json too
   3  `demo` lost, repeated or reordered a message, or was not done in time; `doctor`
      found a problem
   4  the time given with --wait ran out; what was asked for is stored and goes on

@@ -304,8 +304,8 @@ impl Context<'_> {
 
     /// Shows that the time is over, and what goes on without it.
     fn waited(&self, text: &str) -> Outcome {
-        let text = self.output.with_data(text);
-        self.output.show(&serde_json::json!({"type": "waited", "text": text}), &text)?;
+        let value = serde_json::json!({"type": "waited", "text": self.output.for_programs(text)});
+        self.output.show(&value, text)?;
         Ok(Exit::Waited)
     }
 }

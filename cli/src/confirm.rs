@@ -25,7 +25,7 @@ impl Confirm {
         }
         let input = std::io::stdin();
         if !input.is_terminal() {
-            return Err(Failure::Usage(format!("{loss} Nothing is done so far: add --yes if you want it")));
+            return Err(Failure::Unconfirmed(loss.to_string()));
         }
         let mut errors = std::io::stderr();
         let _ = write!(errors, "{loss}\nGo on? [y/N] ").and_then(|()| errors.flush());

@@ -43,6 +43,10 @@ pub(crate) enum Failure {
     Error(Error),
     /// What was asked for makes no sense.
     Usage(String),
+    /// The words do not make a command.
+    Line(clap::Error),
+    /// Something would be lost for good, this, and nobody could be asked.
+    Unconfirmed(String),
     /// What was asked for is done, and only that could not be written.
     Unwritten {
         /// What was done, in words.
@@ -61,7 +65,7 @@ impl Failure {
     pub(crate) fn code(&self) -> ExitCode {
         ExitCode::from(match self {
             Failure::Error(_) => 1,
-            Failure::Usage(_) => 2,
+            Failure::Usage(_) | Failure::Line(_) | Failure::Unconfirmed(_) => 2,
             Failure::Unwritten { .. } => 5,
         })
     }
@@ -69,10 +73,14 @@ impl Failure {
     /// The same, with what can be done about a store that is in use: by whether the command can be typed into `run`.
     pub(crate) fn in_use(self, typed: bool) -> Failure {
         let way_out = match &self {
-            Failure::Error(error) if error.kind() != ErrorKind::StoreInUse => return self,
-            Failure::Usage(_) | Failure::Unwritten { .. } => return self,
-            Failure::Error(_) if typed => IN_USE_WAY_OUT,
-            Failure::Error(_) => "it has to end first; this command cannot be typed into `run`",
+            Failure::Error(error) if error.kind() == ErrorKind::StoreInUse => {
+                if typed {
+                    IN_USE_WAY_OUT
+                } else {
+                    "it has to end first; this command cannot be typed into `run`"
+                }
+            }
+            _ => return self,
         };
         Failure::Error(Error::new(ErrorKind::StoreInUse, format!("{IN_USE}: {way_out}")))
     }
@@ -82,6 +90,13 @@ impl Failure {
         match self {
             Failure::Error(error) => error.text().into(),
             Failure::Usage(text) => text.into(),
+            Failure::Line(error) => {
+                let text = error.to_string();
+                text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned().into()
+            }
+            Failure::Unconfirmed(loss) => {
+                format!("nothing was done: this asks first, and nobody could answer.\n{loss}").into()
+            }
             Failure::Unwritten { done, error } => {
                 format!("{}. All the same this is done:\n{done}", error.text()).into()
             }
@@ -95,7 +110,9 @@ impl Failure {
             Failure::Usage(_) => {
                 return Some("`subrosa --help` and `subrosa COMMAND --help` say what can be written");
             }
-            Failure::Unwritten { .. } => return None,
+            Failure::Unconfirmed(_) => return Some("write --yes behind it if you want that"),
+            // It brings its own.
+            Failure::Line(_) | Failure::Unwritten { .. } => return None,
         };
         match error.kind() {
             ErrorKind::WrongKey => Some(

@@ -14,6 +14,12 @@ use subrosa::{Clock, Error, ErrorKind, SystemClock, Timestamp};
 /// Standard output was a pipe, and whoever read it has gone.
 static READER_GONE: AtomicBool = AtomicBool::new(false);
 
+/// How a command begins that a text of ours suggests.
+const SUGGESTED: &str = "`subrosa ";
+/// Stands, until it is written, where others wrote what looks like a suggestion of ours. Nobody reads it: nothing is
+/// written with it in.
+const FOREIGN: char = '\u{1}';
+
 /// Where results go.
 ///
 /// A reader who has gone, as `head` does, is like one who does not look: what is shown is dropped without a word, and
@@ -24,6 +30,10 @@ pub(crate) struct Output {
     json: bool,
     /// The data directory as the user named it and a shell reads it, for commands that are suggested.
     data: Option<&'static str>,
+    /// Which commands can be typed as they are, if they can be typed at all.
+    typed: Option<fn(&str) -> bool>,
+    /// Which line of the input this is about.
+    line: Option<u64>,
 }
 
 impl Output {
@@ -31,38 +41,60 @@ impl Output {
     pub(crate) fn new(json: bool, data: Option<&Path>) -> Output {
         // Kept for as long as the process lives, as every output is.
         let data = data.map(|dir| &*shell_word(&dir.display().to_string()).leak());
-        Output { json, data }
+        Output { json, data, typed: None, line: None }
+    }
+
+    /// The same where commands are typed into this one: those that `can` be are suggested so, by their names.
+    pub(crate) fn typed(self, can: fn(&str) -> bool) -> Output {
+        Output { typed: Some(can), ..self }
+    }
+
+    /// The same for what comes of one line of the input, the first being 1: failures name it.
+    pub(crate) fn at_line(self, number: u64) -> Output {
+        Output { line: Some(number), ..self }
     }
 
     pub(crate) fn is_json(&self) -> bool {
         self.json
     }
 
-    /// Shows one thing: `value` to programs, `text` to people.
+    /// Shows one thing: `value` to programs, `text` to people, with the commands that it suggests as they have to be
+    /// typed here.
     pub(crate) fn show(&self, value: &Value, text: impl fmt::Display) -> Result<(), Error> {
-        if self.json { write_line(value) } else { write_line(text) }
+        if self.json { write_line(value) } else { write_line(self.for_people(&text.to_string())) }
     }
 
     /// Shows what was done. That it cannot be written does not undo it: the failure says both.
     pub(crate) fn done(&self, value: &Value, text: impl fmt::Display) -> Result<(), Failure> {
-        let text = self.with_data(&text.to_string());
+        let text = text.to_string();
         self.show(value, &text).map_err(|error| Failure::Unwritten { done: text, error })
     }
 
+    /// What people read, as it leaves: every line for them goes through here.
+    fn for_people(&self, text: &str) -> String {
+        self.suggesting(text).replace(FOREIGN, "")
+    }
+
+    /// A text of ours that programs get, and show to people: an error or advice, with the commands that it suggests.
+    pub(crate) fn for_programs(&self, text: &str) -> Value {
+        self.for_people(text).into()
+    }
+
     /// `text` with the commands that it suggests, written `subrosa ...` between backticks, as they have to be typed
-    /// here: with the --data of this command.
-    pub(crate) fn with_data(&self, text: &str) -> String {
-        let Some(data) = self.data else { return text.to_owned() };
-        let mut parts = text.split("`subrosa ");
+    /// here: with the --data of this command, or by its name alone.
+    fn suggesting(&self, text: &str) -> String {
+        let mut parts = text.split(SUGGESTED);
         let mut whole = parts.next().unwrap_or_default().to_owned();
         for part in parts {
-            whole.push_str("`subrosa ");
-            // Help is the same everywhere.
-            let command = part.split('`').next().unwrap_or_default();
-            if !command.ends_with("--help") && !command.starts_with("--data") {
-                whole.push_str("--data ");
-                whole.push_str(data);
-                whole.push(' ');
+            let name = part.split(['`', ' ']).next().unwrap_or_default();
+            if self.typed.is_some_and(|can| can(name)) {
+                whole.push('`');
+            } else {
+                whole.push_str(SUGGESTED);
+                // What is no command, as `subrosa --help`, is the same everywhere.
+                if let Some(data) = self.data.filter(|_| !matches!(name, "--help" | "--data" | "COMMAND")) {
+                    whole.push_str(&format!("--data {data} "));
+                }
             }
             whole.push_str(part);
         }
@@ -71,31 +103,50 @@ impl Output {
 
     /// Says something that a program does not need.
     pub(crate) fn say(&self, text: impl fmt::Display) -> Result<(), Error> {
-        if self.json { Ok(()) } else { write_line(text) }
+        if self.json { Ok(()) } else { write_line(self.for_people(&text.to_string())) }
     }
 
     /// Says on standard error what a program does not need, so that standard output stays as it is for scripts.
     pub(crate) fn note(&self, text: &str) {
         if !self.json {
-            eprint(format_args!("{}", self.with_data(text)));
+            eprint(format_args!("{}", self.for_people(text)));
         }
     }
 
     /// Says why a command failed.
     pub(crate) fn failure(&self, failure: &Failure) -> ExitCode {
-        let said = match failure {
-            Failure::Error(error) if self.json => {
-                let mut value = error_value(error);
-                value["text"] = self.with_data(error.text()).into();
-                write_line(value).is_ok() && !READER_GONE.load(Ordering::Relaxed)
+        let advice = match failure {
+            Failure::Usage(_) if self.typed.is_some() => {
+                Some("`help` and `COMMAND --help` say what can be typed")
             }
-            _ => false,
+            _ => failure.advice(),
         };
-        if !said {
-            eprint(format_args!("error: {}", self.with_data(&plain(&failure.text()))));
+        let kind = match failure {
+            Failure::Error(error) => Some(error.kind()),
+            // A command line that is wrong is told on standard error; a line of many is where the others are.
+            Failure::Usage(_) | Failure::Line(_) | Failure::Unconfirmed(_) => {
+                self.typed.map(|_| ErrorKind::InvalidArgument)
+            }
+            // That is what cannot be written to.
+            Failure::Unwritten { .. } => None,
+        };
+        if let (Some(kind), true) = (kind, self.json) {
+            let mut value = error_value(&Error::new(kind, ""));
+            value["text"] = self.for_programs(&failure.text());
+            if let Some(advice) = advice {
+                value["advice"] = self.for_programs(advice);
+            }
+            if let Some(line) = self.line {
+                value["line"] = line.into();
+            }
+            if write_line(value).is_ok() && !READER_GONE.load(Ordering::Relaxed) {
+                return failure.code();
+            }
         }
-        if let Some(advice) = failure.advice() {
-            eprint(format_args!("  hint: {}", self.with_data(advice)));
+        let line = self.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        eprint(format_args!("error: {line}{}", self.for_people(&plain(&failure.text()))));
+        if let Some(advice) = advice {
+            eprint(format_args!("  hint: {}", self.for_people(advice)));
         }
         failure.code()
     }
@@ -169,12 +220,16 @@ fn shell_word(word: &str) -> String {
 
 /// `text` on one line, with control characters (and those that reorder text) replaced.
 pub(crate) fn plain(text: &str) -> String {
-    text.chars().map(|c| if is_unsafe(c) && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if is_unsafe(c) && !matches!(c, '\n' | '\t' | FOREIGN) { '\u{fffd}' } else { c })
+        .collect()
 }
 
 /// As [`plain`], with line breaks shown as such, so that a friend cannot write lines of ours.
 pub(crate) fn one_line(text: &str) -> String {
-    plain(text).replace('\n', "\u{21b5}").replace('\t', " ")
+    let text = plain(text).replace('\n', "\u{21b5}").replace('\t', " ");
+    // What others write stays as they wrote it.
+    text.replace(SUGGESTED, &format!("`{FOREIGN}subrosa "))
 }
 
 /// Whether a character would play with the terminal.
@@ -256,12 +311,22 @@ mod tests {
 
     #[test]
     fn suggested_commands_are_whole() {
-        let text = "there is none: `subrosa init` makes one, `subrosa init --help` says how; `--peer` and subrosa do not";
-        assert_eq!(Output::new(false, None).with_data(text), text);
+        let text =
+            "there is none: `subrosa init` makes one, `subrosa --help` says how; `--peer` and subrosa do not";
+        assert_eq!(Output::new(false, None).for_people(text), text);
+        let elsewhere = Output::new(false, Some(Path::new("my friends/ada's")));
         assert_eq!(
-            Output::new(false, Some(Path::new("my friends/ada's"))).with_data(text),
-            "there is none: `subrosa --data 'my friends/ada'\\''s' init` makes one, `subrosa init --help` says how; \
+            elsewhere.for_people(text),
+            "there is none: `subrosa --data 'my friends/ada'\\''s' init` makes one, `subrosa --help` says how; \
              `--peer` and subrosa do not"
+        );
+        // What a friend writes is shown as it is.
+        let said = "try `subrosa store wipe`";
+        assert_eq!(elsewhere.for_people(&format!("ben: {}", one_line(said))), format!("ben: {said}"));
+        let typed = Output::new(false, Some(Path::new("x"))).typed(|name| name == "accept");
+        assert_eq!(
+            typed.for_people("`subrosa accept ada`, `subrosa -v run`"),
+            "`accept ada`, `subrosa --data x -v run`"
         );
         assert_eq!(shell_word("/tmp/ada-1.x"), "/tmp/ada-1.x");
     }

@@ -23,6 +23,12 @@ pub(crate) fn parse(grammar: &Command, words: &[impl AsRef<OsStr>]) -> Result<Ar
     Ok(matches)
 }
 
+/// Whether these words, though there may be some missing, have one of a text among them.
+pub(crate) fn has_text<'a>(grammar: &Command, words: impl IntoIterator<Item = &'a str>) -> bool {
+    let matches = grammar.clone().ignore_errors(true).try_get_matches_from(words);
+    matches.is_ok_and(|matches| places_of_text(&matches).is_some())
+}
+
 /// Whether help was asked for behind the beginning of a text.
 fn help_is_in_text(grammar: &Command, words: &[impl AsRef<OsStr>]) -> bool {
     let asks = |word: &OsStr| word == "--help" || word == "-h";

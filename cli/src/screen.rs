@@ -71,9 +71,9 @@ impl Screen {
         self.above(|| self.output.show(value, text))
     }
 
-    /// See [`Output::with_data`].
-    pub(crate) fn with_data(&self, text: &str) -> String {
-        self.output.with_data(text)
+    /// See [`Output::for_programs`].
+    pub(crate) fn for_programs(&self, text: &str) -> Value {
+        self.output.for_programs(text)
     }
 
     /// Says something that a program does not need.
@@ -115,7 +115,10 @@ impl Screen {
 
     /// Waits for what is typed next. From one thread only.
     pub(crate) fn read(&self) -> Input {
-        if self.raw.is_some() { self.read_keys() } else { read_line(&mut io::stdin().lock(), self.longest) }
+        match self.raw {
+            Some(_) => self.read_keys(),
+            None => read_line(&mut io::stdin().lock(), self.longest).unwrap_or(Input::End),
+        }
     }
 
     fn read_keys(&self) -> Input {
@@ -169,17 +172,17 @@ fn write(bytes: &[u8]) -> Result<(), Error> {
 }
 
 /// The next line of at most `longest` bytes; a longer one is read to its end and dropped.
-fn read_line(input: &mut impl BufRead, longest: usize) -> Input {
+pub(crate) fn read_line(input: &mut impl BufRead, longest: usize) -> io::Result<Input> {
     let mut line = Vec::new();
     let limit = longest as u64 + 2;
-    if !input.take(limit).read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
-        return Input::End;
+    if input.take(limit).read_until(b'\n', &mut line)? == 0 {
+        return Ok(Input::End);
     }
     let mut too_long = false;
     while !line.ends_with(b"\n") && line.len() as u64 == limit {
         too_long = true;
         line.clear();
-        if !input.take(limit).read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+        if input.take(limit).read_until(b'\n', &mut line)? == 0 {
             break;
         }
     }
@@ -189,7 +192,7 @@ fn read_line(input: &mut impl BufRead, longest: usize) -> Input {
     if line.ends_with(b"\r") {
         line.pop();
     }
-    if too_long || line.len() > longest { Input::TooLong } else { Input::Line(line) }
+    Ok(if too_long || line.len() > longest { Input::TooLong } else { Input::Line(line) })
 }
 
 #[cfg(test)]
@@ -199,7 +202,7 @@ mod tests {
     #[test]
     fn lines_are_bounded() {
         let mut input = &b"one\r\n\nfour\nfives\nsix sevens eight\nno end"[..];
-        let mut read = || read_line(&mut input, 4);
+        let mut read = || read_line(&mut input, 4).unwrap();
         assert_eq!(read(), Input::Line(b"one".to_vec()));
         assert_eq!(read(), Input::Line(Vec::new()));
         assert_eq!(read(), Input::Line(b"four".to_vec()));
@@ -208,7 +211,7 @@ mod tests {
         assert_eq!(read(), Input::TooLong);
         assert_eq!(read(), Input::End);
         let mut input = &b"end"[..];
-        assert_eq!(read_line(&mut input, 4), Input::Line(b"end".to_vec()));
-        assert_eq!(read_line(&mut input, 4), Input::End);
+        assert_eq!(read_line(&mut input, 4).unwrap(), Input::Line(b"end".to_vec()));
+        assert_eq!(read_line(&mut input, 4).unwrap(), Input::End);
     }
 }

@@ -46,7 +46,7 @@ impl Delete {
             What::Message { message, confirm } => {
                 let it = subrosa::wait(context.node.message_get(message))?;
                 confirm.ask(format_args!(
-                    "The message of {} is then gone from here for good: {}",
+                    "The message of {} is then gone from here for good: \"{}\"",
                     time_text(it.sent),
                     beginning(&body_text(&it.body, it.content_type.as_deref())),
                 ))?;

@@ -153,7 +153,7 @@ fn open(home: &Home, report: &mut Report) -> Result<Option<Node>, Error> {
                 report.problem("store", IN_USE, IN_USE_WAY_OUT)?;
             } else {
                 let text = error.text().to_owned();
-                report.problem("store", &text, Failure::Error(error).advice().unwrap_or(advice))?;
+                report.error("store", &text, Failure::Error(error).advice().unwrap_or(advice))?;
             }
             disk::space(home, report)?;
             Ok(None)

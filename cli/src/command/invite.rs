@@ -106,9 +106,8 @@ impl Create {
         })?;
         if wait.is_none() && !context.live {
             context.output.say(format_args!(
-                "Good until {}. Your friend types: subrosa redeem 'TEXT'\nBe there when they do: {}",
-                time_text(invite.expires),
-                context.output.with_data("`subrosa run`")
+                "Good until {}. Your friend types: subrosa redeem 'TEXT'\nBe there when they do: `subrosa run`",
+                time_text(invite.expires)
             ))?;
         }
         let Some(limit) = wait else { return Ok(Exit::Done) };

@@ -9,15 +9,19 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::home::{Home, Network};
 use crate::output::{self, Output};
 use crate::person::Names;
-use std::io::{BufRead, IsTerminal};
+use crate::screen::{self, Input};
+use line::Asked;
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use subrosa::{Error, ErrorKind, EventKind, Node};
+use subrosa::{Error, ErrorKind, EventKind, MAX_BODY, Node};
 use zeroize::Zeroizing;
 
 /// How often the time given with --for is looked at.
 const TICK: Duration = Duration::from_secs(1);
+/// Longest line that is read, in bytes: the longest text, and room for what stands before it.
+const LONGEST: usize = MAX_BODY + 4096;
 
 /// Stay up: send, receive, and show what happens
 ///
@@ -34,8 +38,11 @@ pub(crate) struct Run {
     accept_all: bool,
 
     /// Read further commands from standard input, one per line, as they are written behind `subrosa`: `send ada
-    /// Hello`, `friends`, `help`. `quit` or the end of input ends. Unless it is a terminal, the exit code is then 1 if
-    /// a line failed; those after it are done all the same
+    /// Hello`, `friends`, `help`. The text of `send` and `publish` is what is typed, from its first character to the end
+    /// of the line, quotes included: options stand before it, and -- before a text with words that look like options.
+    /// Elsewhere quotes keep the spaces of one word. A line that begins with # is passed over. `quit` or the end of input
+    /// ends. Unless it is a terminal, errors name the number of the line, and the exit code is then 1 if a line failed;
+    /// those after it are done all the same
     #[arg(short, long)]
     interactive: bool,
 
@@ -49,13 +56,15 @@ impl Run {
         let node = home.open(Network::On)?;
         let ending = Arc::new(AtomicBool::new(false));
         close_on_signal(&node, &ending)?;
+        let output = &if self.interactive { output.typed(line::can_be_typed) } else { *output };
         let status = subrosa::wait(node.status())?;
         output.show(&status::value(&status), status::text(&status))?;
         let names = Names::new(&node);
         let failed = Arc::new(AtomicBool::new(false));
         if self.interactive {
             let (node, home, output, ending) = (node.clone(), home.clone(), *output, Arc::clone(&ending));
-            let names = Names::new(&node);
+            // The same: what is typed may rename somebody.
+            let names = names.clone();
             let failed = Arc::clone(&failed);
             std::thread::spawn(move || {
                 read_commands(&node, &names, &home, &output, &ending, &failed);
@@ -136,46 +145,44 @@ fn read_commands(
     ending: &AtomicBool,
     failed: &AtomicBool,
 ) {
-    loop {
-        // It may hold an invite.
-        let mut line = Zeroizing::new(String::new());
+    // Who types sees which line it was.
+    let numbered = !std::io::stdin().is_terminal();
+    for number in 1u64.. {
+        let output = &if numbered { output.at_line(number) } else { *output };
         // Held for this line only: a command that asks reads the next one.
-        match std::io::stdin().lock().read_line(&mut line) {
-            Ok(0) => return,
-            Ok(_) => {}
+        let input = screen::read_line(&mut std::io::stdin().lock(), LONGEST);
+        let typed = match input {
+            Ok(Input::Line(bytes)) => read(bytes),
+            Ok(Input::TooLong) => Err(Failure::Usage(format!("it is longer than {LONGEST} bytes"))),
+            Ok(_) => return,
             Err(error) => {
                 failed.store(true, Ordering::SeqCst);
                 let error = Error::new(ErrorKind::Io, format!("cannot read standard input: {error}"));
                 output.failure(&error.into());
                 return;
             }
-        }
-        let words = Zeroizing::new(words(&line));
-        match words.first().map(String::as_str) {
-            None => continue,
-            Some("quit" | "exit") => return,
-            Some(_) => {}
-        }
-        match line::parse(&words) {
-            Ok(command) => {
-                let context = Context { node, names, home, output, live: true };
-                let outcome = command.on_node(&context);
-                // Closed under its hands.
-                if ending.load(Ordering::SeqCst) {
-                    return;
-                }
-                if !matches!(outcome, Ok(Exit::Done)) {
-                    failed.store(true, Ordering::SeqCst);
-                }
-                if let Err(failure) = outcome {
-                    output.failure(&failure);
-                }
+        };
+        let outcome = match typed {
+            Ok(Asked::Quit) => return,
+            Ok(Asked::Nothing) => Ok(Exit::Done),
+            Ok(Asked::Help(text)) => output
+                .show(&serde_json::json!({"type": "help", "text": text}), text.trim_end())
+                .map(|()| Exit::Done)
+                .map_err(Failure::from),
+            Ok(Asked::Command(command)) => {
+                command.on_node(&Context { node, names, home, output, live: true })
             }
-            // Help comes as an error too.
-            Err(error) => {
-                failed.fetch_or(error.use_stderr(), Ordering::SeqCst);
-                let _ = error.print();
-            }
+            Err(failure) => Err(failure),
+        };
+        // Closed under its hands.
+        if ending.load(Ordering::SeqCst) {
+            return;
+        }
+        if !matches!(outcome, Ok(Exit::Done)) {
+            failed.store(true, Ordering::SeqCst);
+        }
+        if let Err(failure) = outcome {
+            output.failure(&failure);
         }
         if !output::is_read() {
             return;
@@ -183,40 +190,10 @@ fn read_commands(
     }
 }
 
-/// The words of a line; quotes keep spaces together.
-fn words(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quote = None;
-    // Room for all of it, so that no copy is left behind by growing.
-    let room = || String::with_capacity(line.len());
-    for c in line.chars() {
-        match quote {
-            Some(q) if c == q => quote = None,
-            Some(_) => word.get_or_insert_with(room).push(c),
-            // An apostrophe within a word is one.
-            None if c == '"' || (c == '\'' && word.is_none()) => {
-                word.get_or_insert_with(room);
-                quote = Some(c);
-            }
-            None if c.is_whitespace() => words.extend(word.take()),
-            None => word.get_or_insert_with(room).push(c),
-        }
-    }
-    words.extend(word);
-    words
-}
-
-#[cfg(test)]
-mod tests {
-    use super::words;
-
-    #[test]
-    fn lines_fall_into_words() {
-        assert_eq!(words("  send ada  Hello there "), ["send", "ada", "Hello", "there"]);
-        assert_eq!(words("send ada \"two  spaces\" ''"), ["send", "ada", "two  spaces", ""]);
-        assert_eq!(words("send ada don't panic"), ["send", "ada", "don't", "panic"]);
-        assert_eq!(words("send ada \"open"), ["send", "ada", "open"]);
-        assert!(words("   ").is_empty());
-    }
+/// What a line asks for. It may hold an invite, and is wiped.
+fn read(bytes: Vec<u8>) -> Result<Asked, Failure> {
+    let bytes = Zeroizing::new(bytes);
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| Failure::Usage("it is not UTF-8 text, and was passed over".to_owned()))?;
+    line::read(text)
 }

@@ -178,10 +178,10 @@ fn commands_are_typed_into_run() {
     let mut ada_runs = ada.start(&["run", "--interactive"]);
     let mut ben_runs = ben.start(&["run", "--interactive"]);
     ada_runs.wait_for("a link", |v| v["type"] == "link" && v["connected"] == true);
-    ada_runs.type_line(&format!("send {} \"Hello,  Ben\" don't panic", ben.id));
+    ada_runs.type_line(&format!("send {} Hello,  \"Ben\", don't panic", ben.id));
     let message = ben_runs.wait_for_type("message");
-    assert_eq!(message["text"], "Hello,  Ben don't panic");
-    ben_runs.type_line(&format!("send {} Hello yourself --reply-to {}", &ada.id[..14], text(&message, "id")));
+    assert_eq!(message["text"], "Hello,  \"Ben\", don't panic");
+    ben_runs.type_line(&format!("send {} --reply-to {} Hello yourself", &ada.id[..14], text(&message, "id")));
     assert_eq!(ada_runs.wait_for_type("message")["reply_to"], message["id"]);
     ada_runs.type_line("friends");
     let friend = ada_runs.wait_for_type("friend");
@@ -189,7 +189,7 @@ fn commands_are_typed_into_run() {
     // What makes no sense there is refused, and `run` goes on.
     ada_runs.type_line("init");
     ada_runs.type_line("nonsense");
-    ada_runs.type_line(&format!("send {} Hello --wait 5s", ben.id));
+    ada_runs.type_line(&format!("send {} --wait 5s Hello", ben.id));
     ada_runs.type_line("status");
     assert_eq!(ada_runs.wait_for_type("status")["links"], 1);
     ada_runs.type_line("quit");

@@ -231,7 +231,7 @@ mod on_a_terminal {
             (&["remove", "Ben"][..], "2 messages, is never sent"),
             (&["block", "Ben"], "2 messages, is never sent"),
             (&["delete", "conversation", "Ben"], "not seen included"),
-            (&["delete", "message", &id], "gone from here for good: two"),
+            (&["delete", "message", &id], "gone from here for good: \"two\""),
             (&["store", "wipe"], "gone for good"),
         ] {
             for answer in ["n\r", "\r", "nearly\r", "\u{4}"] {

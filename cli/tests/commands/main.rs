@@ -12,7 +12,9 @@ mod loss;
 mod mistakes;
 mod output;
 mod store;
+mod suggestions;
 #[cfg(target_os = "linux")]
 mod terminal;
 mod trials;
+mod typed;
 mod words;

@@ -105,8 +105,7 @@ impl Talk {
 
     pub(super) fn waited(&self) -> Outcome {
         let text = "not all was delivered in this time; it is stored, and `subrosa run` delivers it";
-        let text = self.screen.with_data(text);
-        self.screen.show(&json!({"type": "waited", "text": text}), &text)?;
+        self.screen.show(&json!({"type": "waited", "text": self.screen.for_programs(text)}), text)?;
         Ok(Exit::Waited)
     }
 

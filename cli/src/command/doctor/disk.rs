@@ -24,7 +24,7 @@ pub(super) fn settings(home: &Home, report: &mut Report) -> Result<bool, Error> 
                 _ => "mend config.json, or remove it and run `subrosa init`, which keeps the identity",
             };
             let advice = Failure::Error(error).advice().unwrap_or(otherwise);
-            report.problem("settings", &text, advice)?;
+            report.error("settings", &text, advice)?;
             return Ok(false);
         }
     };

@@ -2,7 +2,7 @@
 
 use crate::count::counted;
 use crate::failure::{Exit, Outcome};
-use crate::output::{Output, one_line};
+use crate::output::{Output, plain};
 use serde_json::json;
 use subrosa::Error;
 
@@ -33,6 +33,14 @@ impl<'a> Report<'a> {
         self.show(check, Verdict::Ok, text, None)
     }
 
+    /// Does not work, and the error may say itself what to do: then `advice` is not needed, and that part is.
+    pub(super) fn error(&mut self, check: &str, error: &str, advice: &str) -> Result<(), Error> {
+        match own_advice(error) {
+            Some((text, own)) => self.problem(check, text, own),
+            None => self.problem(check, error, advice),
+        }
+    }
+
     /// Works, and could be better.
     pub(super) fn warning(&mut self, check: &str, text: &str, advice: &str) -> Result<(), Error> {
         self.warnings += 1;
@@ -51,11 +59,14 @@ impl<'a> Report<'a> {
             Verdict::Warning => "warning",
             Verdict::Problem => "problem",
         };
-        let advice = advice.map(|advice| self.output.with_data(advice));
-        let hint = advice.as_ref().map(|advice| format!("\n{:19}-> {advice}", "")).unwrap_or_default();
+        let hint = advice.map(|advice| format!("\n{:19}-> {advice}", "")).unwrap_or_default();
+        let advice = advice.map(|advice| self.output.for_programs(advice));
         self.output.show(
-            &json!({"type": "check", "check": check, "verdict": name, "text": text, "advice": advice}),
-            format_args!("{name:7}  {check:8}  {}{hint}", one_line(text)),
+            &json!({
+                "type": "check", "check": check, "verdict": name, "text": self.output.for_programs(text),
+                "advice": advice,
+            }),
+            format_args!("{name:7}  {check:8}  {}{hint}", plain(text).replace('\n', " ")),
         )
     }
 
@@ -67,5 +78,29 @@ impl<'a> Report<'a> {
             format_args!("{oks} ok, {}, {}", counted(warnings, "warning"), counted(problems, "problem")),
         )?;
         Ok(if problems == 0 { Exit::Done } else { Exit::Broken })
+    }
+}
+
+/// What is wrong, and what to do about it: the last part of an error that suggests a command.
+fn own_advice(error: &str) -> Option<(&str, &str)> {
+    let suggestion = error.find("`subrosa ")?;
+    let before = error.get(..suggestion)?;
+    let end = [": ", ". "].into_iter().filter_map(|mark| before.rfind(mark)).max()?;
+    Some((error.get(..end)?, error.get(end + 2..)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::own_advice;
+
+    #[test]
+    fn advice_is_said_once() {
+        let error =
+            "a: b is damaged: eof at line 2. Mend it; or run `subrosa init`: it keeps all, `subrosa id` too";
+        let (text, advice) = own_advice(error).unwrap();
+        assert_eq!(text, "a: b is damaged: eof at line 2");
+        assert_eq!(advice, "Mend it; or run `subrosa init`: it keeps all, `subrosa id` too");
+        assert_eq!(own_advice("the passphrase is wrong: give another"), None);
+        assert_eq!(own_advice("`subrosa init`"), None);
     }
 }
