@@ -8,7 +8,7 @@ use crate::whisper::{TOPIC, quick, symmetric};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use subrosa::testing::Settled;
@@ -48,13 +48,29 @@ struct Slow {
     given: Arc<AtomicUsize>,
     stalled: mpsc::Receiver<()>,
     file: Arc<Mutex<SqliteArchive>>,
+    /// The end of the latest question of a subscriber, and of the latest that it refuses.
+    latest: Arc<AtomicU32>,
+    refuses: Arc<AtomicU32>,
 }
 
-fn answer(file: &SqliteArchive, desk: &mut Desk, body: &[u8]) -> (usize, Vec<u8>) {
+fn answer(
+    file: &SqliteArchive,
+    desk: &mut Desk,
+    body: &[u8],
+    latest: &AtomicU32,
+    refuses: &AtomicU32,
+) -> (usize, Vec<u8>) {
     let query = match desk.question(1, body, now()) {
         Task::Find(query) => query,
         other => panic!("{other:?}"),
     };
+    let ours = query.topics.as_ref().is_some_and(|topics| topics.contains(Topic(TOPIC)));
+    if ours {
+        latest.fetch_max(query.to, Ordering::SeqCst);
+    }
+    if ours && query.to <= refuses.load(Ordering::SeqCst) {
+        return (0, Reply::Refused(Refused::BadQuestion).encode());
+    }
     let after = query.after.map(|cursor| archive::Cursor::from_bytes(cursor.as_bytes()).unwrap());
     let topics = query.topics.map(|topics| topics.as_slice().iter().map(|topic| topic.0).collect());
     let (from, to, limit, bytes) = (query.from, query.to, query.limit, query.bytes);
@@ -77,6 +93,8 @@ impl Slow {
         let (stalls, stalled) = mpsc::channel();
         let (allowed, given) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (may, count) = (Arc::clone(&allowed), Arc::clone(&given));
+        let (latest, refuses) = <(Arc<AtomicU32>, Arc<AtomicU32>)>::default();
+        let (last, refused) = (Arc::clone(&latest), Arc::clone(&refuses));
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
@@ -91,7 +109,8 @@ impl Slow {
                 let mut kept = Vec::new();
                 while let Some(event) = happened.recv().await {
                     let GossipEvent::Request { answer: responder, body, .. } = event else { continue };
-                    let (envelopes, reply) = answer(&asked.lock().unwrap(), &mut desk, &body);
+                    let (envelopes, reply) =
+                        answer(&asked.lock().unwrap(), &mut desk, &body, &last, &refused);
                     let less = |allowed: usize| allowed.checked_sub(usize::from(envelopes > 0));
                     if may.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
                         count.fetch_add(envelopes, Ordering::SeqCst);
@@ -105,7 +124,7 @@ impl Slow {
                 }
             });
         });
-        Slow { address: address.recv().unwrap(), allowed, given, stalled, file }
+        Slow { address: address.recv().unwrap(), allowed, given, stalled, file, latest, refuses }
     }
 
     /// It has another store from now on.
@@ -237,6 +256,30 @@ fn an_archive_that_is_another_than_before_gives_everything() {
     slow.replace(&second);
     let of_second = |kind: &EventKind| number(kind).filter(|number| *number >= 1_000);
     assert!(lives(&mut ben, &slow, 300, |config| slow.granted(config), of_second) > 2);
+}
+
+/// Not even that its cursor is none of its own: the question itself is no good to it any more.
+#[test]
+fn an_archive_that_refuses_the_rest_of_an_earlier_question_gives_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("archive");
+    letters(&path, 0..300, 60);
+    let (slow, mut ben) = (Slow::new(&path), subscribed());
+    lives(&mut ben, &slow, 1, |config| slow.granted(config), body);
+    assert_eq!(marks_of_archives(&ben).len(), 1, "the answer was cut short");
+    slow.refuses.store(slow.latest.load(Ordering::SeqCst), Ordering::SeqCst);
+    slow.file.lock().unwrap().put_wait(vec![letter(7_000, 60)]).unwrap();
+    let last = |kind: &EventKind| body(kind).filter(|body| *body == 7_000u32.to_be_bytes());
+    crate::host::eventually("what it has", || {
+        slow.allow(usize::MAX);
+        ben.start_with(|config| slow.granted(config));
+        let mut found = false;
+        while let Some(event) = wait(ben.node.next_event(Duration::from_millis(1_500))).unwrap() {
+            found |= last(&event.kind).is_some();
+        }
+        ben.stop();
+        found
+    });
 }
 
 #[test]
