@@ -2,7 +2,8 @@
 //! step: what is about to change is written down first, and a change that was cut short is settled by trying which
 //! key opens the store.
 
-use super::{Home, KEY, KeyKind, NEXT_KEY, Network, Settings, new_key_file, read_key, read_passphrase};
+use super::files::{new_key_file, read_key, read_passphrase};
+use super::{Home, KEY, KeyKind, NEXT_KEY, Network, Settings};
 use crate::failure::file_error;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
