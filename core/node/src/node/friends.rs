@@ -56,25 +56,24 @@ pub struct FriendInfo {
 impl Node {
     /// Friends and friends-to-be in the order we met them, after `after` (none: from the start), at most `limit`.
     pub async fn friend_list(&self, after: Option<PersonId>, limit: usize) -> Result<Vec<FriendInfo>> {
-        let limit = limit.min(LONGEST_PAGE);
-        let mut start = match after {
-            Some(person) => self.read(|s| friend::get(s, person))?.map_or(0, |f| f.row),
-            None => 0,
-        };
-        let mut found = Vec::new();
-        while found.len() < limit {
-            let page = self.read(|s| friend::list(s, start, LONGEST_PAGE))?;
-            let Some(last) = page.last() else { break };
-            start = last.row;
-            found.extend(page.into_iter().filter(|f| f.record.state != friend::FriendState::Removed));
-        }
-        found.truncate(limit);
-        self.infos(found).await
+        self.met(after, limit, |row| Ok(row.record.state != friend::FriendState::Removed)).await
     }
 
     /// Those with whom there are messages in the store, friends or not: also who was removed or blocked. In the order
     /// we met them, after `after` (none: from the start), at most `limit`.
     pub async fn conversation_list(&self, after: Option<PersonId>, limit: usize) -> Result<Vec<FriendInfo>> {
+        let talked =
+            |row: &friend::FriendRow| Ok(!self.read(|s| message::list(s, row.row, None, 1))?.is_empty());
+        self.met(after, limit, talked).await
+    }
+
+    /// A page of those we met and `wanted` wants.
+    async fn met(
+        &self,
+        after: Option<PersonId>,
+        limit: usize,
+        wanted: impl Fn(&friend::FriendRow) -> Result<bool>,
+    ) -> Result<Vec<FriendInfo>> {
         let limit = limit.min(LONGEST_PAGE);
         let mut start = match after {
             Some(person) => self.read(|s| friend::get(s, person))?.map_or(0, |f| f.row),
@@ -86,7 +85,7 @@ impl Node {
             let Some(last) = page.last() else { break };
             start = last.row;
             for row in page {
-                if !self.read(|s| message::list(s, row.row, None, 1))?.is_empty() {
+                if wanted(&row)? {
                     found.push(row);
                 }
             }
